@@ -1,0 +1,289 @@
+"""Connections to one SQLite database: opened, pooled, left alone after a fork, their errors told.
+
+POSIX drops every lock that a process has on a file as soon as it closes any descriptor of that
+file. So nothing here, or elsewhere in autocron, opens a database or its ``-wal`` and ``-shm`` files
+other than through SQLite once they exist, which knows of this and takes care.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from typing import List, Set, Tuple, Type
+
+from autocron.core.errors import ForeignDatabase, StoreError
+
+try:
+    import ctypes
+except ImportError:  # pragma: no cover - some builds of Python come without it
+    ctypes = None  # type: ignore[assignment]
+
+MEMORY = ":memory:"
+SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+# More than this many idle connections are left over from a rush, and hold three files each.
+MAX_IDLE = 16
+# The write-ahead log is cut back to this after it has grown, for example under a long read.
+WAL_BYTES = 8 * 1024 * 1024
+
+# What SQLite binds with: an id that is no proper text, or a number that is none, is refused before
+# SQLite sees it, by these.
+SQLITE_ERRORS: Tuple[Type[Exception], ...] = (
+    sqlite3.Error,
+    sqlite3.Warning,
+    UnicodeError,
+    OverflowError,
+)
+
+# A piece of SQLite's message -> why, and what to do. The error numbers come only with Python 3.11.
+_REASONS: Tuple[Tuple[str, str, str], ...] = (
+    (
+        "locked",
+        "it was locked by another process or thread for longer than {timeout:g} seconds",
+        "find out what keeps it open for so long, or try again",
+    ),
+    ("disk is full", "the disk is full", "free some space and try again"),
+    (
+        "disk i/o error",
+        "the disk reported an error",
+        "check the disk, and that it is a local one: SQLite does not work on network disks",
+    ),
+    (
+        "readonly",
+        "the file, its folder or its disk can not be written",
+        "give this user the right to write the file and its folder",
+    ),
+    (
+        "malformed",
+        "the file is damaged",
+        "stop what uses it and restore a copy, or save what can be read with "
+        "'sqlite3 FILE .recover'",
+    ),
+    (
+        "not a database",
+        "the file is no SQLite database",
+        "name another file: this one is left as it is",
+    ),
+    (
+        "no such",
+        "its tables were changed by something else while it was in use",
+        "restore a copy, or name another file",
+    ),
+    (
+        "unique constraint failed: tasks.id",
+        "a task with this id is stored already",
+        "give every task an id of its own",
+    ),
+)
+
+
+def store_error(doing: str, path: str, timeout_seconds: float, error: Exception) -> StoreError:
+    """Make autocron's error of one of SQLite's.
+
+    Arguments:
+        doing: What was tried: ``"store a task"``.
+        path: The database.
+        timeout_seconds: How long was waited for a lock.
+        error: What SQLite, or the binding of a value, raised.
+
+    Returns:
+        The error to raise: what was tried, where, why it failed and what to do.
+    """
+    text = str(error)
+    lowered = text.lower()
+    kind: Type[StoreError] = ForeignDatabase if "not a database" in lowered else StoreError
+    if "unable to open" in lowered:
+        why, remedy = _why_it_does_not_open(path)
+    else:
+        why, remedy = next(
+            ((why, remedy) for piece, why, remedy in _REASONS if piece in lowered),
+            (f"{type(error).__name__} was raised", "see the reason that SQLite gave"),
+        )
+    why = why.format(timeout=timeout_seconds)
+    return kind(f"can not {doing} in {path}: {why} ({text}); {remedy}")
+
+
+def _why_it_does_not_open(path: str) -> Tuple[str, str]:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}", "create it, or name another file"
+    if os.path.isdir(path):
+        return "that is a folder", "name a file"
+    if not os.path.lexists(path):
+        return "the file is gone", "restore it, or start again to create an empty one"
+    return (
+        "the file or its folder can not be opened",
+        "give this user the right to read and write the file and its folder",
+    )
+
+
+def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sqlite3.Connection:
+    """Open a database that exists; a file is never created by this.
+
+    Arguments:
+        path: An absolute file name, or ``":memory:"``.
+        durability: ``"full"`` or ``"normal"``.
+        timeout_seconds: How long to wait for the locks of others.
+        mode: ``"rw"`` or ``"ro"``.
+
+    Returns:
+        A connection that any thread may use, one at a time, in which only an explicit BEGIN begins
+        a transaction.
+    """
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(
+        MEMORY if path == MEMORY else f"file://{quoted}?mode={mode}",
+        uri=path != MEMORY,
+        timeout=timeout_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    if mode == "rw":
+        try:
+            connection.execute(f"PRAGMA synchronous={SYNCHRONOUS[durability]}")
+            connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}").fetchall()
+        except sqlite3.Error:
+            connection.close()
+            raise
+    return connection
+
+
+class Pool:
+    """The connections of one process to one database.
+
+    The one that was used last is used next, since its cache is warm. In a child of the process
+    that opened them they are neither used nor closed.
+
+    Arguments:
+        path: An absolute file name, or ``":memory:"``.
+        durability: ``"full"`` or ``"normal"``.
+        timeout_seconds: How long to wait for the locks of others.
+        first: A connection that is open already.
+    """
+
+    def __init__(
+        self, path: str, durability: str, timeout_seconds: float, first: sqlite3.Connection
+    ) -> None:
+        self._how = (path, durability, timeout_seconds)
+        self._pid = os.getpid()
+        self._idle: List[sqlite3.Connection] = [first]
+        self._open: Set[sqlite3.Connection] = {first}
+        self._closed = False
+        _POOLS.add(self)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process opened it."""
+        return self._pid == os.getpid()
+
+    def take(self) -> sqlite3.Connection:
+        """Take a connection out, or open one more."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = connect(*self._how, mode="rw")
+            self._open.add(connection)
+            return connection
+
+    def give(self, connection: sqlite3.Connection) -> None:
+        """Put a connection back; one with an open transaction is closed, which undoes it."""
+        if self._closed or connection.in_transaction or len(self._idle) >= MAX_IDLE:
+            self._discard(connection)
+            return
+        self._idle.append(connection)
+        if self._closed:  # meanwhile, by another thread
+            self.close()
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed when it comes back."""
+        self._closed = True
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # pragma: no cover - another thread closes too
+                return
+            self._discard(connection)
+
+    def _discard(self, connection: sqlite3.Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
+
+    def leave_alone(self) -> None:
+        """Keep the connections from ever being closed by this process, its exit included.
+
+        Closing an inherited connection may undo, in memory shared with the parent, what the parent
+        is just writing.
+        """
+        _INHERITED.append(self)
+        if ctypes is not None:
+            for connection in self._open:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+class MemoryPool(Pool):
+    """The one connection to a database in memory, used by one thread at a time."""
+
+    def __init__(self, timeout_seconds: float, only: sqlite3.Connection) -> None:
+        super().__init__(MEMORY, "full", timeout_seconds, only)
+        self._only = only
+        self._turn = threading.RLock()
+        self._timeout_seconds = timeout_seconds
+
+    def take(self) -> sqlite3.Connection:
+        """Wait for the other threads, then take the connection."""
+        if not self._turn.acquire(timeout=self._timeout_seconds):
+            raise sqlite3.OperationalError("database is locked")
+        if self._closed:
+            self._turn.release()
+            raise sqlite3.OperationalError("database is closed")
+        return self._only
+
+    def give(self, connection: sqlite3.Connection) -> None:
+        """Let the next thread have it."""
+        self._turn.release()
+
+    def close(self) -> None:
+        """Close it, and with it forget what it holds."""
+        with self._turn:
+            super().close()
+
+
+# Opening is done by one thread at a time: a file is created by a descriptor of our own, and no
+# other thread may have a lock on the file when that is closed.
+_opening = threading.Lock()
+_POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
+_INHERITED: List[Pool] = []
+
+
+def opening() -> threading.Lock:
+    """Return the lock under which databases are opened in this process."""
+    return _opening
+
+
+def _after_fork_in_child() -> None:
+    global _opening
+    _opening = threading.Lock()
+    for pool in list(_POOLS):
+        pool.leave_alone()
+    _POOLS.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def create_file(path: str) -> None:
+    """Create an empty file that only its owner may read, unless it exists.
+
+    Raises:
+        StoreError: It can not be created; the message says why.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        why, remedy = _why_it_does_not_open(path)
+        if os.path.isdir(os.path.dirname(path)):
+            why, remedy = "the file can not be created", "make its folder writable for this user"
+        raise StoreError(f"can not create {path}: {why} ({error.strerror}); {remedy}") from error

@@ -1,0 +1,333 @@
+"""The tables of the SQLite store: how they are made and recognised, and how values become rows.
+
+Together with :mod:`autocron.shell.sqlite` the only place that knows SQL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+
+from autocron.core.errors import ForeignDatabase, NewerDatabase, StoreError
+from autocron.core.schedule import Schedule
+from autocron.core.task import Failure, Task, TaskState
+
+# "acrn": tells autocron's databases from all others (PRAGMA application_id).
+APPLICATION_ID = 0x6163726E
+
+# `tasks_to_run` answers what is due and when the next one will be, per priority, without looking at
+# what waits for the future; `lock_key` is in it so that tasks waiting for a lock are passed over
+# without reading them. Every index is partial: an enqueue updates this one and the id's alone,
+# unless the task has a unique key or a schedule.
+_VERSION_1 = """
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    run_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    elapsed INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    unique_key TEXT,
+    lock_key TEXT,
+    schedule TEXT,
+    occurrence_at INTEGER,
+    attempt INTEGER NOT NULL,
+    deaths INTEGER NOT NULL,
+    worker TEXT,
+    unknown_since_at INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    result TEXT,
+    failure_type TEXT,
+    failure_message TEXT,
+    failure_traceback TEXT
+);
+CREATE INDEX tasks_to_run ON tasks (priority DESC, run_at, seq, lock_key)
+    WHERE state = 'waiting';
+CREATE INDEX tasks_unique ON tasks (unique_key)
+    WHERE state = 'waiting' AND unique_key IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (worker)
+    WHERE state = 'running';
+CREATE INDEX tasks_locking ON tasks (lock_key)
+    WHERE state = 'running' AND lock_key IS NOT NULL;
+CREATE INDEX tasks_of_schedule ON tasks (schedule, state)
+    WHERE schedule IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (state, finished_at)
+    WHERE state <> 'waiting' AND state <> 'running';
+CREATE TABLE schedules (
+    key TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    text TEXT,
+    zone TEXT NOT NULL,
+    missed TEXT NOT NULL,
+    overlap TEXT NOT NULL,
+    grace_seconds REAL NOT NULL,
+    at_start INTEGER NOT NULL,
+    watermark_at INTEGER NOT NULL,
+    service TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+# The step at place n makes version n + 1 of version n. A step is never changed once released.
+MIGRATIONS: Tuple[str, ...] = (_VERSION_1,)
+VERSION = len(MIGRATIONS)
+
+
+def check_is_ours(connection: sqlite3.Connection, path: str) -> int:
+    """Make sure that a database is one of autocron's, or still empty, only by reading it.
+
+    Returns:
+        The version of its schema; 0 for an empty one.
+
+    Raises:
+        ForeignDatabase: It was made by another application.
+        NewerDatabase: It was made by a newer autocron.
+    """
+    application_id = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    if application_id == APPLICATION_ID:
+        if version > VERSION:
+            raise NewerDatabase(
+                f"{path} was made by a newer autocron: its schema has version {version}, this "
+                f"autocron knows up to {VERSION}; update autocron, or name another file. The file "
+                f"is untouched"
+            )
+        return version
+    tables = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+    if application_id != 0 or version != 0 or tables:
+        found = f", for example the table {tables[0][0]!r}" if tables else ""
+        raise ForeignDatabase(
+            f"{path} is a database of another application (application_id {application_id}, "
+            f"user_version {version}{found}), and autocron needs one of its own; name another "
+            f"file. The file is untouched"
+        )
+    return 0
+
+
+def prepare(connection: sqlite3.Connection, path: str, timeout_seconds: float) -> None:
+    """Bring a database of ours, or an empty one, to write-ahead logging and the present schema.
+
+    Any number of processes may do so at once.
+
+    Raises:
+        StoreError: The database is not ours, or newer.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    pause_seconds = 0.001
+    while True:
+        try:
+            version = check_is_ours(connection, path)
+            if version == 0:
+                # Must be said before the first page is written, which the next line does.
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            if version < VERSION:
+                _migrate(connection, path)
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait its timeout for the change to write-ahead logging.
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, 0.05)
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have done it meanwhile, all or, in an older version, in part.
+        for step in MIGRATIONS[check_is_ours(connection, path) :]:
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchall()[0][0])
+
+
+# -- values and rows ----------------------------------------------------------------------------
+
+Row = Tuple[Any, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Later than this no datetime is; a shift stops here.
+MAX_INSTANT = 253_402_300_799_999_999
+MIN_INSTANT = -62_135_596_800_000_000
+
+# In the order of the fields of Task, with the three of its failure in the place of one.
+TASK_COLUMNS = (
+    "id",
+    "name",
+    "payload",
+    "enqueued_at",
+    "run_at",
+    "state",
+    "revision",
+    "elapsed",
+    "priority",
+    "unique_key",
+    "lock_key",
+    "schedule",
+    "occurrence_at",
+    "attempt",
+    "deaths",
+    "worker",
+    "unknown_since_at",
+    "started_at",
+    "finished_at",
+    "result",
+    "failure_type",
+    "failure_message",
+    "failure_traceback",
+)
+
+SCHEDULE_COLUMNS = (
+    "key",
+    "name",
+    "text",
+    "zone",
+    "missed",
+    "overlap",
+    "grace_seconds",
+    "at_start",
+    "watermark_at",
+    "service",
+)
+
+_STATES: Dict[str, TaskState] = {state.value: state for state in TaskState}
+
+
+def microseconds(at: datetime) -> int:
+    """Tell an aware instant as microseconds since 1970 in UTC, exactly."""
+    since = at - _EPOCH
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def instant(stored: int) -> datetime:
+    """Tell the aware UTC instant of a number of microseconds since 1970, exactly."""
+    return _EPOCH + timedelta(microseconds=stored)
+
+
+def _maybe_microseconds(at: Optional[datetime]) -> Optional[int]:
+    return None if at is None else microseconds(at)
+
+
+def _maybe_instant(stored: Optional[int]) -> Optional[datetime]:
+    return None if stored is None else instant(stored)
+
+
+def task_row(task: Task) -> Row:
+    """Make the row of a task, in the order of :data:`TASK_COLUMNS`."""
+    failure = task.failure
+    return (
+        task.id,
+        task.name,
+        task.payload,
+        microseconds(task.enqueued_at),
+        microseconds(task.run_at),
+        task.state.value,
+        task.revision,
+        int(task.elapsed),
+        task.priority,
+        task.unique,
+        task.lock,
+        task.schedule,
+        _maybe_microseconds(task.occurrence_at),
+        task.attempt,
+        task.deaths,
+        task.worker,
+        _maybe_microseconds(task.unknown_since_at),
+        _maybe_microseconds(task.started_at),
+        _maybe_microseconds(task.finished_at),
+        task.result,
+        None if failure is None else failure.type,
+        None if failure is None else failure.message,
+        None if failure is None else failure.traceback,
+    )
+
+
+def row_task(row: Sequence[Any]) -> Task:
+    """Make the task of a row."""
+    return Task(
+        id=row[0],
+        name=row[1],
+        payload=row[2],
+        enqueued_at=instant(row[3]),
+        run_at=instant(row[4]),
+        state=_STATES[row[5]],
+        revision=row[6],
+        elapsed=bool(row[7]),
+        priority=row[8],
+        unique=row[9],
+        lock=row[10],
+        schedule=row[11],
+        occurrence_at=_maybe_instant(row[12]),
+        attempt=row[13],
+        deaths=row[14],
+        worker=row[15],
+        unknown_since_at=_maybe_instant(row[16]),
+        started_at=_maybe_instant(row[17]),
+        finished_at=_maybe_instant(row[18]),
+        result=row[19],
+        failure=None if row[20] is None else Failure(row[20], row[21], row[22]),
+    )
+
+
+def schedule_row(schedule: Schedule) -> Row:
+    """Make the row of a schedule, in the order of :data:`SCHEDULE_COLUMNS`."""
+    return (
+        schedule.key,
+        schedule.name,
+        schedule.text,
+        schedule.zone,
+        schedule.missed,
+        schedule.overlap,
+        schedule.grace_seconds,
+        int(schedule.at_start),
+        microseconds(schedule.watermark_at),
+        schedule.service,
+    )
+
+
+def row_schedule(row: Sequence[Any]) -> Schedule:
+    """Make the schedule of a row."""
+    return Schedule(
+        key=row[0],
+        name=row[1],
+        text=row[2],
+        zone=row[3],
+        missed=row[4],
+        overlap=row[5],
+        grace_seconds=row[6],
+        at_start=bool(row[7]),
+        watermark_at=instant(row[8]),
+        service=row[9],
+    )
+
+
+def readable(convert: Callable[[Sequence[Any]], Any], row: Sequence[Any], path: str) -> Any:
+    """Make the value of a row, or say that the row is damaged."""
+    try:
+        return convert(row)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise StoreError(
+            f"can not read a row in {path}: it holds what autocron did not write ({error!r}); "
+            f"restore a copy of the database, or delete the row {row[0]!r}"
+        ) from error

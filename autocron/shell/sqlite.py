@@ -1,0 +1,489 @@
+"""The store of our own engine: one SQLite file that any number of processes share."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from autocron.core.errors import StoreError
+from autocron.core.schedule import Schedule
+from autocron.core.task import Task, TaskState
+from autocron.ports import Stats
+from autocron.shell.connections import (
+    MEMORY,
+    SQLITE_ERRORS,
+    SYNCHRONOUS,
+    MemoryPool,
+    Pool,
+    connect,
+    create_file,
+    opening,
+    store_error,
+)
+from autocron.shell.schema import (
+    MAX_INSTANT,
+    MIN_INSTANT,
+    SCHEDULE_COLUMNS,
+    TASK_COLUMNS,
+    check_is_ours,
+    instant,
+    microseconds,
+    prepare,
+    readable,
+    row_schedule,
+    row_task,
+    schedule_row,
+    task_row,
+)
+
+_TASK = ", ".join(TASK_COLUMNS)
+_ADD = f"INSERT INTO tasks ({_TASK}) VALUES ({', '.join('?' * len(TASK_COLUMNS))})"
+_GET = f"SELECT {_TASK} FROM tasks WHERE id = ?"
+
+# Both walk down the priorities among the waiting tasks, each step a seek in one index: there are
+# 201 at most, however many tasks there are. A row of the first has the next priority, and the task
+# to run at the one before; the walk ends where there is one.
+_CLAIMABLE = f"""
+WITH RECURSIVE level (priority, head) AS (
+    SELECT max(priority), NULL FROM tasks WHERE state = 'waiting'
+    UNION ALL
+    SELECT (
+        SELECT max(priority) FROM tasks WHERE state = 'waiting' AND priority < level.priority
+    ), (
+        SELECT seq FROM tasks
+        WHERE state = 'waiting' AND priority = level.priority AND run_at <= ?
+        AND (lock_key IS NULL OR lock_key NOT IN (
+            SELECT lock_key FROM tasks WHERE state = 'running' AND lock_key IS NOT NULL
+        ))
+        ORDER BY run_at, seq LIMIT 1
+    )
+    FROM level WHERE level.priority IS NOT NULL AND level.head IS NULL
+)
+SELECT {_TASK} FROM tasks WHERE seq = (SELECT max(head) FROM level)"""
+_LEVELS = """
+WITH RECURSIVE level (priority) AS (
+    SELECT max(priority) FROM tasks WHERE state = 'waiting'
+    UNION ALL
+    SELECT (SELECT max(priority) FROM tasks WHERE state = 'waiting' AND priority < level.priority)
+    FROM level WHERE level.priority IS NOT NULL
+)"""
+_FIRST_RUN_AT = """{levels}
+SELECT min(first) FROM (
+    SELECT (
+        SELECT min(run_at) FROM tasks
+        WHERE state = 'waiting' AND priority = level.priority AND run_at {compared} ?
+    ) AS first
+    FROM level WHERE level.priority IS NOT NULL
+)"""
+_NEXT_DUE_AT = _FIRST_RUN_AT.format(levels=_LEVELS, compared=">")
+_OLDEST_DUE_AT = _FIRST_RUN_AT.format(levels=_LEVELS, compared="<=")
+
+# Where a query names the state in words, SQLite can see that a partial index fits.
+_STATE = {
+    state: f"state = '{state.value}'"
+    + (" AND state <> 'waiting' AND state <> 'running'" if state.is_final else "")
+    for state in TaskState
+}
+_SCHEDULE = ", ".join(SCHEDULE_COLUMNS)
+_ADD_SCHEDULE = (
+    f"INSERT INTO schedules ({_SCHEDULE}) VALUES ({', '.join('?' * len(SCHEDULE_COLUMNS))})"
+)
+
+# Pages that purging has freed are used again by the next tasks. Only when more than a quarter of
+# the file is free does some of it go back to the disk, a little at a time.
+_MIN_FREE_PAGES = 256
+_VACUUM_PAGES = 256
+
+
+class _Transaction:
+    """The transaction that a thread is in."""
+
+    def __init__(self, pool: Pool, connection: sqlite3.Connection) -> None:
+        self.pool = pool
+        self.connection = connection
+        self.undone = False
+
+
+class SQLiteStore:
+    """Keeps tasks, schedules and settings in SQLite; implements :class:`autocron.ports.Store`.
+
+    Any number of threads and processes may use one database; after a fork a store may be used in
+    parent and child. Nothing is touched before :meth:`open` or the first use.
+
+    Arguments:
+        path: An absolute file name, or ``":memory:"`` for a database of this object alone.
+        durability: ``"full"``: what was stored survives a power cut. ``"normal"``: it survives
+            the death of every process, and a power cut may take the latest changes back.
+        timeout_seconds: How long to wait while another process writes.
+
+    Raises:
+        StoreError: An argument can not be used.
+    """
+
+    def __init__(
+        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
+    ) -> None:
+        if path != MEMORY and not os.path.isabs(path):
+            raise StoreError(f"database {path!r}: expected an absolute file name or {MEMORY!r}")
+        if durability not in SYNCHRONOUS:
+            raise StoreError(f"durability {durability!r}: expected 'full' or 'normal'")
+        self.path = path
+        self.durability = durability
+        self.timeout_seconds = timeout_seconds
+        self._create = True
+        self._pool: Optional[Pool] = None
+        self._local = threading.local()
+
+    # -- opening and closing ------------------------------------------------------------------
+
+    def open(self, create: bool = True) -> None:
+        """Make the database usable; cheap if it is, and safe if others do the same at once.
+
+        A new file has mode 0600; an older schema is migrated.
+
+        Arguments:
+            create: False to refuse a file that does not exist.
+
+        Raises:
+            ForeignDatabase: The file is no database, or not autocron's; it is untouched.
+            NewerDatabase: It was made by a newer autocron; it is untouched.
+            StoreError: It can not be opened or created; the message says why.
+        """
+        self._create = create
+        pool = self._pool
+        if pool is not None and pool.is_mine:
+            return
+        with opening():
+            pool = self._pool
+            if pool is not None and pool.is_mine:
+                return
+            connection = self._connect(create)
+            if self.path == MEMORY:
+                self._pool = MemoryPool(self.timeout_seconds, connection)
+            else:
+                self._pool = Pool(self.path, self.durability, self.timeout_seconds, connection)
+
+    def close(self) -> None:
+        """Close what is open; the next use opens it again. What was in memory is forgotten."""
+        pool, self._pool = self._pool, None
+        if pool is not None and pool.is_mine:
+            pool.close()
+
+    def _connect(self, create: bool) -> sqlite3.Connection:
+        doing = "open the database"
+        how = (self.path, self.durability, self.timeout_seconds)
+        try:
+            if self.path != MEMORY:
+                self._look_at_file(create)
+            connection = connect(*how, mode="rw")
+            try:
+                prepare(connection, self.path, self.timeout_seconds)
+            except BaseException:
+                connection.close()
+                raise
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+        return connection
+
+    def _look_at_file(self, create: bool) -> None:
+        """Create a missing file; refuse a foreign or newer one without changing it."""
+        try:
+            size = os.stat(self.path).st_size
+        except FileNotFoundError as missing:
+            if not create:
+                raise StoreError(
+                    f"no database at {self.path}; check the name, or start the application that "
+                    f"creates it"
+                ) from missing
+            create_file(self.path)
+            return
+        except OSError as error:
+            raise StoreError(
+                f"can not open the database {self.path} ({error.strerror}); give this user the "
+                f"right to read its folder"
+            ) from error
+        if size == 0:
+            return
+        # A connection that may write would, on closing, write what a killed application left in
+        # the log into its database; one that may only read would leave an empty log behind.
+        left_over = any(os.path.lexists(self.path + end) for end in ("-wal", "-journal"))
+        look = connect(
+            self.path, self.durability, self.timeout_seconds, mode="ro" if left_over else "rw"
+        )
+        try:
+            check_is_ours(look, self.path)
+        finally:
+            look.close()
+
+    # -- transactions and statements ----------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is done inside one atomic write; an exception undoes all of it.
+
+        A transaction inside another one joins it: an exception in the inner one undoes both.
+        """
+        outer = self._transaction()
+        if outer is not None:
+            try:
+                yield
+            except BaseException:
+                outer.undone = True
+                raise
+            return
+        doing = "begin a transaction"
+        pool, connection = self._take(doing)
+        current = _Transaction(pool, connection)
+        try:
+            self._on(connection, doing, "BEGIN IMMEDIATE")
+            self._local.transaction = current
+            try:
+                yield
+            finally:
+                self._local.transaction = None
+            if not pool.is_mine:
+                raise StoreError(
+                    f"can not commit a transaction in {self.path}: it was begun before a fork, "
+                    f"and is the parent's; fork outside of transactions"
+                )
+            self._check_not_undone(current, "commit a transaction")
+            self._on(connection, "commit a transaction", "COMMIT")
+        except BaseException:
+            if pool.is_mine and connection.in_transaction:
+                self._on(connection, "undo a transaction", "ROLLBACK")
+            raise
+        finally:
+            if pool.is_mine:
+                pool.give(connection)
+
+    def _transaction(self) -> Optional[_Transaction]:
+        current: Optional[_Transaction] = getattr(self._local, "transaction", None)
+        return current if current is None or current.pool.is_mine else None
+
+    def _check_not_undone(self, current: _Transaction, doing: str) -> None:
+        # After some errors (a full disk) SQLite has undone the transaction by itself; what came
+        # next would be stored without it.
+        if current.undone or not current.connection.in_transaction:
+            raise StoreError(
+                f"can not {doing} in {self.path}: an error has undone this transaction; let the "
+                f"error pass and begin again"
+            )
+
+    def _take(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
+        self.open(self._create)
+        pool = self._pool
+        if pool is None:  # closed by another thread just now
+            return self._take(doing)
+        try:
+            return pool, pool.take()
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+
+    def _run(self, doing: str, sql: str, values: Sequence[Any] = ()) -> Tuple[List[Any], int]:
+        """Run one statement; return its rows, and how many it has changed."""
+        current = self._transaction()
+        if current is not None:
+            self._check_not_undone(current, doing)
+            return self._on(current.connection, doing, sql, values)
+        pool, connection = self._take(doing)
+        try:
+            return self._on(connection, doing, sql, values)
+        finally:
+            pool.give(connection)
+
+    def _on(
+        self, connection: sqlite3.Connection, doing: str, sql: str, values: Sequence[Any] = ()
+    ) -> Tuple[List[Any], int]:
+        try:
+            cursor = connection.execute(sql, values)
+            # To the end, always: a statement that is left open keeps its snapshot, and the log
+            # from being cut.
+            return cursor.fetchall(), cursor.rowcount
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+
+    def _error(self, doing: str, error: Exception) -> StoreError:
+        return store_error(doing, self.path, self.timeout_seconds, error)
+
+    # -- tasks --------------------------------------------------------------------------------
+
+    def add(self, task: Task) -> None:
+        """Store a new task.
+
+        Raises:
+            StoreError: Its id is taken, or the database can not be written.
+        """
+        self._run(f"store task {task.id}", _ADD, task_row(task))
+
+    def swap(self, before: Task, after: Task) -> bool:
+        """Replace a task if it still is at ``before.revision``; tell whether it was.
+
+        Arguments:
+            before: The task as it was read.
+            after: What it is to become.
+        """
+        old, new = task_row(before), task_row(after)
+        # Only what has changed is set, so that only the indexes concerned are updated.
+        changed = [place for place, value in enumerate(new) if value != old[place]]
+        places = ", ".join(f"{TASK_COLUMNS[place]} = ?" for place in changed) or "id = id"
+        _, count = self._run(
+            f"change task {before.id}",
+            f"UPDATE tasks SET {places} WHERE id = ? AND revision = ?",
+            (*(new[place] for place in changed), before.id, before.revision),
+        )
+        return count == 1
+
+    def get(self, task_id: str) -> Optional[Task]:
+        """Return one task, or None."""
+        return self._one_task("read a task", _GET, (task_id,))
+
+    def claimable(self, now: datetime) -> Optional[Task]:
+        """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
+        return self._one_task("look for a due task", _CLAIMABLE, (microseconds(now),))
+
+    def next_due_at(self, after: datetime) -> Optional[datetime]:
+        """Return the earliest due time after an instant among the waiting tasks."""
+        return self._instant("look for the next due task", _NEXT_DUE_AT, after)
+
+    def find(
+        self,
+        *,
+        state: Optional[TaskState] = None,
+        name: Optional[str] = None,
+        worker: Optional[str] = None,
+        schedule: Optional[str] = None,
+        unique: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> List[Task]:
+        """Return the tasks that match all that is given, oldest first.
+
+        Arguments:
+            state: Their state.
+            name: The name of their task function.
+            worker: The worker that holds them.
+            schedule: The key of their schedule.
+            unique: Their unique key.
+            limit: Return at most so many.
+        """
+        given = {"name": name, "worker": worker, "schedule": schedule, "unique_key": unique}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        clauses = [f"{column} = ?" for column in wanted]
+        if state is not None:
+            clauses.append(_STATE[state])
+        where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        rows, _ = self._run(
+            "look for tasks",
+            f"SELECT {_TASK} FROM tasks {where}ORDER BY seq LIMIT ?",
+            (*wanted.values(), -1 if limit is None else limit),
+        )
+        return [readable(row_task, row, self.path) for row in rows]
+
+    def stats(self, now: datetime) -> Stats:
+        """Return counts over all tasks.
+
+        Arguments:
+            now: The instant up to which a waiting task is due.
+        """
+        sums = ", ".join(f"(SELECT count(*) FROM tasks WHERE {_STATE[state]})" for state in _STATE)
+        rows, _ = self._run("count the tasks", f"SELECT {sums}")
+        counts: Dict[TaskState, int] = dict(zip(_STATE, rows[0]))
+        return Stats(counts, self._instant("count the tasks", _OLDEST_DUE_AT, now))
+
+    def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` tasks in a final state that ended earlier, the oldest first.
+
+        Arguments:
+            state: A final state.
+            finished_before: What ended at this instant, or later, stays.
+            limit: How many at most.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            StoreError: The state is not final, or the database can not be written.
+        """
+        if not state.is_final:
+            raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
+        _, count = self._run(
+            f"purge {state.value} tasks",
+            f"DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {_STATE[state]} "
+            f"AND finished_at < ? ORDER BY finished_at, seq LIMIT ?)",
+            (microseconds(finished_before), max(limit, 0)),
+        )
+        if count and self._transaction() is None:
+            self._give_back_pages()
+        return count
+
+    def _give_back_pages(self) -> None:
+        doing = "shrink the database"
+        free = self._run(doing, "PRAGMA freelist_count")[0][0][0]
+        if free > _MIN_FREE_PAGES and 4 * free > self._run(doing, "PRAGMA page_count")[0][0][0]:
+            self._run(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+
+    def shift(self, seconds: float) -> int:
+        """Move the due times of the waiting tasks with an elapsed delay; return how many."""
+        _, count = self._run(
+            "shift delays",
+            "UPDATE tasks SET run_at = max(?, min(?, run_at + ?)), revision = revision + 1 "
+            "WHERE state = 'waiting' AND elapsed",
+            (MIN_INSTANT, MAX_INSTANT, round(seconds * 1_000_000)),
+        )
+        return count
+
+    def _one_task(self, doing: str, sql: str, values: Sequence[Any]) -> Optional[Task]:
+        rows, _ = self._run(doing, sql, values)
+        return readable(row_task, rows[0], self.path) if rows else None
+
+    def _instant(self, doing: str, sql: str, at: datetime) -> Optional[datetime]:
+        found = self._run(doing, sql, (microseconds(at),))[0][0][0]
+        return None if found is None else instant(found)
+
+    # -- schedules and settings -----------------------------------------------------------------
+
+    def schedules(self, key: Optional[str] = None) -> List[Schedule]:
+        """Return all schedules, or the one with a key, ordered by key."""
+        where, values = ("WHERE key = ? ", (key,)) if key is not None else ("", ())
+        rows, _ = self._run(
+            "read the schedules", f"SELECT {_SCHEDULE} FROM schedules {where}ORDER BY key", values
+        )
+        return [readable(row_schedule, row, self.path) for row in rows]
+
+    def swap_schedule(self, before: Optional[Schedule], after: Optional[Schedule]) -> bool:
+        """Replace a schedule if it still equals ``before``; None is one that is not stored.
+
+        Raises:
+            StoreError: ``before`` and ``after`` have different keys.
+        """
+        keys = {schedule.key for schedule in (before, after) if schedule is not None}
+        if len(keys) != 1:
+            raise StoreError(f"can not swap schedules: expected one key, given {sorted(keys)}")
+        key = keys.pop()
+        doing = f"change schedule {key}"
+        with self.transaction():
+            stored = self.schedules(key)
+            if stored != ([before] if before is not None else []):
+                return False
+            if before is not None:
+                self._run(doing, "DELETE FROM schedules WHERE key = ?", (key,))
+            if after is not None:
+                self._run(doing, _ADD_SCHEDULE, schedule_row(after))
+        return True
+
+    def settings(self) -> Mapping[str, str]:
+        """Return all settings that were ever set."""
+        return dict(self._run("read the settings", "SELECT name, value FROM settings")[0])
+
+    def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
+        """Set settings; None removes one. All are changed, or none."""
+        doing = "change the settings"
+        with self.transaction():
+            for name, value in changes.items():
+                if value is None:
+                    self._run(doing, "DELETE FROM settings WHERE name = ?", (name,))
+                else:
+                    self._run(doing, "REPLACE INTO settings VALUES (?, ?)", (name, value))
