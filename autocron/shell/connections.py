@@ -170,12 +170,15 @@ class Pool:
         self._idle: List[sqlite3.Connection] = [first]
         self._open: Set[sqlite3.Connection] = {first}
         self._closed = False
+        self._inherited = False
+        self._turn = threading.Lock()
         _POOLS.add(self)
 
     @property
     def is_mine(self) -> bool:
         """Whether this process opened it."""
-        return self._pid == os.getpid()
+        # The number alone is no proof: a grandchild may get that of a process that has ended.
+        return not self._inherited and self._pid == os.getpid()
 
     def take(self) -> sqlite3.Connection:
         """Take a connection out, or open one more."""
@@ -194,6 +197,27 @@ class Pool:
         self._idle.append(connection)
         if self._closed:  # meanwhile, by another thread
             self.close()
+
+    def take_turn(self) -> sqlite3.Connection:
+        """Take a connection out to write with it.
+
+        The threads of a process wait here for each other: SQLite would let them sleep for a time
+        that has nothing to do with when the other is done.
+        """
+        if not self._turn.acquire(timeout=self._how[2]):
+            raise sqlite3.OperationalError("database is locked")
+        try:
+            return self.take()
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def give_turn(self, connection: sqlite3.Connection) -> None:
+        """Put a connection back that was taken to write with it."""
+        try:
+            self.give(connection)
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it comes back."""
@@ -215,6 +239,9 @@ class Pool:
         Closing an inherited connection may undo, in memory shared with the parent, what the parent
         is just writing.
         """
+        if self._inherited:
+            return
+        self._inherited = True
         _INHERITED.append(self)
         if ctypes is not None:
             for connection in self._open:
@@ -227,25 +254,24 @@ class MemoryPool(Pool):
     def __init__(self, timeout_seconds: float, only: sqlite3.Connection) -> None:
         super().__init__(MEMORY, "full", timeout_seconds, only)
         self._only = only
-        self._turn = threading.RLock()
-        self._timeout_seconds = timeout_seconds
+        self._in_use = threading.RLock()
 
     def take(self) -> sqlite3.Connection:
         """Wait for the other threads, then take the connection."""
-        if not self._turn.acquire(timeout=self._timeout_seconds):
+        if not self._in_use.acquire(timeout=self._how[2]):
             raise sqlite3.OperationalError("database is locked")
         if self._closed:
-            self._turn.release()
+            self._in_use.release()
             raise sqlite3.OperationalError("database is closed")
         return self._only
 
     def give(self, connection: sqlite3.Connection) -> None:
         """Let the next thread have it."""
-        self._turn.release()
+        self._in_use.release()
 
     def close(self) -> None:
         """Close it, and with it forget what it holds."""
-        with self._turn:
+        with self._in_use:
             super().close()
 
 

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
-from autocron.shell.connections import (
-    MEMORY,
-    SQLITE_ERRORS,
-    SYNCHRONOUS,
-    MemoryPool,
-    Pool,
-    connect,
-    create_file,
-    opening,
-    store_error,
-)
-from autocron.shell.schema import (
+from autocron.shell.database import Database
+from autocron.shell.rows import (
     MAX_INSTANT,
     MIN_INSTANT,
     SCHEDULE_COLUMNS,
     TASK_COLUMNS,
-    check_is_ours,
     instant,
     microseconds,
-    prepare,
     readable,
     row_schedule,
     row_task,
@@ -89,8 +74,8 @@ _STATE = {
     for state in TaskState
 }
 _SCHEDULE = ", ".join(SCHEDULE_COLUMNS)
-_ADD_SCHEDULE = (
-    f"INSERT INTO schedules ({_SCHEDULE}) VALUES ({', '.join('?' * len(SCHEDULE_COLUMNS))})"
+_PUT_SCHEDULE = (
+    f"REPLACE INTO schedules ({_SCHEDULE}) VALUES ({', '.join('?' * len(SCHEDULE_COLUMNS))})"
 )
 
 # Pages that purging has freed are used again by the next tasks. Only when more than a quarter of
@@ -99,16 +84,7 @@ _MIN_FREE_PAGES = 256
 _VACUUM_PAGES = 256
 
 
-class _Transaction:
-    """The transaction that a thread is in."""
-
-    def __init__(self, pool: Pool, connection: sqlite3.Connection) -> None:
-        self.pool = pool
-        self.connection = connection
-        self.undone = False
-
-
-class SQLiteStore:
+class SQLiteStore(Database):
     """Keeps tasks, schedules and settings in SQLite; implements :class:`autocron.ports.Store`.
 
     Any number of threads and processes may use one database; after a fork a store may be used in
@@ -124,191 +100,6 @@ class SQLiteStore:
         StoreError: An argument can not be used.
     """
 
-    def __init__(
-        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
-    ) -> None:
-        if path != MEMORY and not os.path.isabs(path):
-            raise StoreError(f"database {path!r}: expected an absolute file name or {MEMORY!r}")
-        if durability not in SYNCHRONOUS:
-            raise StoreError(f"durability {durability!r}: expected 'full' or 'normal'")
-        self.path = path
-        self.durability = durability
-        self.timeout_seconds = timeout_seconds
-        self._create = True
-        self._pool: Optional[Pool] = None
-        self._local = threading.local()
-
-    # -- opening and closing ------------------------------------------------------------------
-
-    def open(self, create: bool = True) -> None:
-        """Make the database usable; cheap if it is, and safe if others do the same at once.
-
-        A new file has mode 0600; an older schema is migrated.
-
-        Arguments:
-            create: False to refuse a file that does not exist.
-
-        Raises:
-            ForeignDatabase: The file is no database, or not autocron's; it is untouched.
-            NewerDatabase: It was made by a newer autocron; it is untouched.
-            StoreError: It can not be opened or created; the message says why.
-        """
-        self._create = create
-        pool = self._pool
-        if pool is not None and pool.is_mine:
-            return
-        with opening():
-            pool = self._pool
-            if pool is not None and pool.is_mine:
-                return
-            connection = self._connect(create)
-            if self.path == MEMORY:
-                self._pool = MemoryPool(self.timeout_seconds, connection)
-            else:
-                self._pool = Pool(self.path, self.durability, self.timeout_seconds, connection)
-
-    def close(self) -> None:
-        """Close what is open; the next use opens it again. What was in memory is forgotten."""
-        pool, self._pool = self._pool, None
-        if pool is not None and pool.is_mine:
-            pool.close()
-
-    def _connect(self, create: bool) -> sqlite3.Connection:
-        doing = "open the database"
-        how = (self.path, self.durability, self.timeout_seconds)
-        try:
-            if self.path != MEMORY:
-                self._look_at_file(create)
-            connection = connect(*how, mode="rw")
-            try:
-                prepare(connection, self.path, self.timeout_seconds)
-            except BaseException:
-                connection.close()
-                raise
-        except SQLITE_ERRORS as error:
-            raise self._error(doing, error) from error
-        return connection
-
-    def _look_at_file(self, create: bool) -> None:
-        """Create a missing file; refuse a foreign or newer one without changing it."""
-        try:
-            size = os.stat(self.path).st_size
-        except FileNotFoundError as missing:
-            if not create:
-                raise StoreError(
-                    f"no database at {self.path}; check the name, or start the application that "
-                    f"creates it"
-                ) from missing
-            create_file(self.path)
-            return
-        except OSError as error:
-            raise StoreError(
-                f"can not open the database {self.path} ({error.strerror}); give this user the "
-                f"right to read its folder"
-            ) from error
-        if size == 0:
-            return
-        # A connection that may write would, on closing, write what a killed application left in
-        # the log into its database; one that may only read would leave an empty log behind.
-        left_over = any(os.path.lexists(self.path + end) for end in ("-wal", "-journal"))
-        look = connect(
-            self.path, self.durability, self.timeout_seconds, mode="ro" if left_over else "rw"
-        )
-        try:
-            check_is_ours(look, self.path)
-        finally:
-            look.close()
-
-    # -- transactions and statements ----------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what is done inside one atomic write; an exception undoes all of it.
-
-        A transaction inside another one joins it: an exception in the inner one undoes both.
-        """
-        outer = self._transaction()
-        if outer is not None:
-            try:
-                yield
-            except BaseException:
-                outer.undone = True
-                raise
-            return
-        doing = "begin a transaction"
-        pool, connection = self._take(doing)
-        current = _Transaction(pool, connection)
-        try:
-            self._on(connection, doing, "BEGIN IMMEDIATE")
-            self._local.transaction = current
-            try:
-                yield
-            finally:
-                self._local.transaction = None
-            if not pool.is_mine:
-                raise StoreError(
-                    f"can not commit a transaction in {self.path}: it was begun before a fork, "
-                    f"and is the parent's; fork outside of transactions"
-                )
-            self._check_not_undone(current, "commit a transaction")
-            self._on(connection, "commit a transaction", "COMMIT")
-        except BaseException:
-            if pool.is_mine and connection.in_transaction:
-                self._on(connection, "undo a transaction", "ROLLBACK")
-            raise
-        finally:
-            if pool.is_mine:
-                pool.give(connection)
-
-    def _transaction(self) -> Optional[_Transaction]:
-        current: Optional[_Transaction] = getattr(self._local, "transaction", None)
-        return current if current is None or current.pool.is_mine else None
-
-    def _check_not_undone(self, current: _Transaction, doing: str) -> None:
-        # After some errors (a full disk) SQLite has undone the transaction by itself; what came
-        # next would be stored without it.
-        if current.undone or not current.connection.in_transaction:
-            raise StoreError(
-                f"can not {doing} in {self.path}: an error has undone this transaction; let the "
-                f"error pass and begin again"
-            )
-
-    def _take(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
-        self.open(self._create)
-        pool = self._pool
-        if pool is None:  # closed by another thread just now
-            return self._take(doing)
-        try:
-            return pool, pool.take()
-        except SQLITE_ERRORS as error:
-            raise self._error(doing, error) from error
-
-    def _run(self, doing: str, sql: str, values: Sequence[Any] = ()) -> Tuple[List[Any], int]:
-        """Run one statement; return its rows, and how many it has changed."""
-        current = self._transaction()
-        if current is not None:
-            self._check_not_undone(current, doing)
-            return self._on(current.connection, doing, sql, values)
-        pool, connection = self._take(doing)
-        try:
-            return self._on(connection, doing, sql, values)
-        finally:
-            pool.give(connection)
-
-    def _on(
-        self, connection: sqlite3.Connection, doing: str, sql: str, values: Sequence[Any] = ()
-    ) -> Tuple[List[Any], int]:
-        try:
-            cursor = connection.execute(sql, values)
-            # To the end, always: a statement that is left open keeps its snapshot, and the log
-            # from being cut.
-            return cursor.fetchall(), cursor.rowcount
-        except SQLITE_ERRORS as error:
-            raise self._error(doing, error) from error
-
-    def _error(self, doing: str, error: Exception) -> StoreError:
-        return store_error(doing, self.path, self.timeout_seconds, error)
-
     # -- tasks --------------------------------------------------------------------------------
 
     def add(self, task: Task) -> None:
@@ -317,7 +108,7 @@ class SQLiteStore:
         Raises:
             StoreError: Its id is taken, or the database can not be written.
         """
-        self._run(f"store task {task.id}", _ADD, task_row(task))
+        self.write(f"store task {task.id}", _ADD, task_row(task))
 
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was.
@@ -330,7 +121,7 @@ class SQLiteStore:
         # Only what has changed is set, so that only the indexes concerned are updated.
         changed = [place for place, value in enumerate(new) if value != old[place]]
         places = ", ".join(f"{TASK_COLUMNS[place]} = ?" for place in changed) or "id = id"
-        _, count = self._run(
+        count = self.write(
             f"change task {before.id}",
             f"UPDATE tasks SET {places} WHERE id = ? AND revision = ?",
             (*(new[place] for place in changed), before.id, before.revision),
@@ -375,7 +166,7 @@ class SQLiteStore:
         if state is not None:
             clauses.append(_STATE[state])
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
-        rows, _ = self._run(
+        rows = self.read(
             "look for tasks",
             f"SELECT {_TASK} FROM tasks {where}ORDER BY seq LIMIT ?",
             (*wanted.values(), -1 if limit is None else limit),
@@ -389,7 +180,7 @@ class SQLiteStore:
             now: The instant up to which a waiting task is due.
         """
         sums = ", ".join(f"(SELECT count(*) FROM tasks WHERE {_STATE[state]})" for state in _STATE)
-        rows, _ = self._run("count the tasks", f"SELECT {sums}")
+        rows = self.read("count the tasks", f"SELECT {sums}")
         counts: Dict[TaskState, int] = dict(zip(_STATE, rows[0]))
         return Stats(counts, self._instant("count the tasks", _OLDEST_DUE_AT, now))
 
@@ -409,38 +200,39 @@ class SQLiteStore:
         """
         if not state.is_final:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
-        _, count = self._run(
+        count = self.write(
             f"purge {state.value} tasks",
             f"DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {_STATE[state]} "
             f"AND finished_at < ? ORDER BY finished_at, seq LIMIT ?)",
             (microseconds(finished_before), max(limit, 0)),
         )
-        if count and self._transaction() is None:
-            self._give_back_pages()
+        if count and not self.in_transaction:
+            # The tasks are gone already; a file that could not shrink is no reason to say no.
+            with suppress(StoreError):
+                self._give_back_pages()
         return count
 
     def _give_back_pages(self) -> None:
         doing = "shrink the database"
-        free = self._run(doing, "PRAGMA freelist_count")[0][0][0]
-        if free > _MIN_FREE_PAGES and 4 * free > self._run(doing, "PRAGMA page_count")[0][0][0]:
-            self._run(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        free = self.read(doing, "PRAGMA freelist_count")[0][0]
+        if free > _MIN_FREE_PAGES and 4 * free > self.read(doing, "PRAGMA page_count")[0][0]:
+            self.write(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many."""
-        _, count = self._run(
+        return self.write(
             "shift delays",
             "UPDATE tasks SET run_at = max(?, min(?, run_at + ?)), revision = revision + 1 "
             "WHERE state = 'waiting' AND elapsed",
             (MIN_INSTANT, MAX_INSTANT, round(seconds * 1_000_000)),
         )
-        return count
 
     def _one_task(self, doing: str, sql: str, values: Sequence[Any]) -> Optional[Task]:
-        rows, _ = self._run(doing, sql, values)
+        rows = self.read(doing, sql, values)
         return readable(row_task, rows[0], self.path) if rows else None
 
     def _instant(self, doing: str, sql: str, at: datetime) -> Optional[datetime]:
-        found = self._run(doing, sql, (microseconds(at),))[0][0][0]
+        found = self.read(doing, sql, (microseconds(at),))[0][0]
         return None if found is None else instant(found)
 
     # -- schedules and settings -----------------------------------------------------------------
@@ -448,7 +240,7 @@ class SQLiteStore:
     def schedules(self, key: Optional[str] = None) -> List[Schedule]:
         """Return all schedules, or the one with a key, ordered by key."""
         where, values = ("WHERE key = ? ", (key,)) if key is not None else ("", ())
-        rows, _ = self._run(
+        rows = self.read(
             "read the schedules", f"SELECT {_SCHEDULE} FROM schedules {where}ORDER BY key", values
         )
         return [readable(row_schedule, row, self.path) for row in rows]
@@ -468,15 +260,15 @@ class SQLiteStore:
             stored = self.schedules(key)
             if stored != ([before] if before is not None else []):
                 return False
-            if before is not None:
-                self._run(doing, "DELETE FROM schedules WHERE key = ?", (key,))
-            if after is not None:
-                self._run(doing, _ADD_SCHEDULE, schedule_row(after))
+            if after is None:
+                self.write(doing, "DELETE FROM schedules WHERE key = ?", (key,))
+            else:
+                self.write(doing, _PUT_SCHEDULE, schedule_row(after))
         return True
 
     def settings(self) -> Mapping[str, str]:
         """Return all settings that were ever set."""
-        return dict(self._run("read the settings", "SELECT name, value FROM settings")[0])
+        return dict(self.read("read the settings", "SELECT name, value FROM settings"))
 
     def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
         """Set settings; None removes one. All are changed, or none."""
@@ -484,6 +276,6 @@ class SQLiteStore:
         with self.transaction():
             for name, value in changes.items():
                 if value is None:
-                    self._run(doing, "DELETE FROM settings WHERE name = ?", (name,))
+                    self.write(doing, "DELETE FROM settings WHERE name = ?", (name,))
                 else:
-                    self._run(doing, "REPLACE INTO settings VALUES (?, ?)", (name, value))
+                    self.write(doing, "REPLACE INTO settings VALUES (?, ?)", (name, value))

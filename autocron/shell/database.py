@@ -1,0 +1,283 @@
+"""A SQLite database as threads and processes share it: opening, transactions, statements.
+
+Whatever fails becomes a :class:`~autocron.core.errors.StoreError` here; no exception of
+:mod:`sqlite3` passes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+from autocron.core.errors import StoreError
+from autocron.shell.connections import (
+    MEMORY,
+    SQLITE_ERRORS,
+    SYNCHRONOUS,
+    MemoryPool,
+    Pool,
+    connect,
+    create_file,
+    opening,
+    store_error,
+)
+from autocron.shell.schema import check_is_ours, prepare
+
+
+class _Transaction:
+    """The transaction that a thread is in."""
+
+    def __init__(self, pool: Pool, connection: sqlite3.Connection) -> None:
+        self.pool = pool
+        self.connection = connection
+        self.undone = False
+
+
+class Database:
+    """One database of autocron's; the base of :class:`autocron.shell.sqlite.SQLiteStore`.
+
+    Arguments:
+        path: An absolute file name, or ``":memory:"`` for a database of this object alone.
+        durability: ``"full"``: what was stored survives a power cut. ``"normal"``: it survives
+            the death of every process, and a power cut may take the latest changes back.
+        timeout_seconds: How long to wait while another process writes.
+
+    Raises:
+        StoreError: An argument can not be used.
+    """
+
+    def __init__(
+        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
+    ) -> None:
+        if path != MEMORY and not os.path.isabs(path):
+            raise StoreError(f"database {path!r}: expected an absolute file name or {MEMORY!r}")
+        if durability not in SYNCHRONOUS:
+            raise StoreError(f"durability {durability!r}: expected 'full' or 'normal'")
+        self.path = path
+        self.durability = durability
+        self.timeout_seconds = timeout_seconds
+        self._create = True
+        self._pool: Optional[Pool] = None
+        self._local = threading.local()
+
+    # -- opening and closing ------------------------------------------------------------------
+
+    def open(self, create: bool = True) -> None:
+        """Make the database usable; cheap if it is, and safe if others do the same at once.
+
+        A new file has mode 0600; an older schema is migrated.
+
+        Arguments:
+            create: False to refuse a file that does not exist.
+
+        Raises:
+            ForeignDatabase: The file is no database, or not autocron's; it is untouched.
+            NewerDatabase: It was made by a newer autocron; it is untouched.
+            StoreError: It can not be opened or created; the message says why.
+        """
+        self._create = create
+        pool = self._pool
+        if pool is not None and pool.is_mine:
+            return
+        with opening():
+            pool = self._pool
+            if pool is not None and pool.is_mine:
+                return
+            if pool is not None:
+                pool.leave_alone()
+            connection = self._connect(create)
+            if self.path == MEMORY:
+                self._pool = MemoryPool(self.timeout_seconds, connection)
+            else:
+                self._pool = Pool(self.path, self.durability, self.timeout_seconds, connection)
+
+    def close(self) -> None:
+        """Close what is open; the next use opens it again. What was in memory is forgotten.
+
+        Raises:
+            StoreError: This thread is in a transaction.
+        """
+        if self.in_transaction:
+            raise StoreError(f"can not close {self.path} inside a transaction; leave it first")
+        pool, self._pool = self._pool, None
+        if pool is not None and pool.is_mine:
+            pool.close()
+
+    def _connect(self, create: bool) -> sqlite3.Connection:
+        doing = "open the database"
+        how = (self.path, self.durability, self.timeout_seconds)
+        try:
+            if self.path != MEMORY:
+                self._look_at_file(create)
+            connection = connect(*how, mode="rw")
+            try:
+                prepare(connection, self.path, self.timeout_seconds)
+            except BaseException:
+                connection.close()
+                raise
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+        return connection
+
+    def _look_at_file(self, create: bool) -> None:
+        """Create a missing file; refuse a foreign or newer one without changing it."""
+        try:
+            size = os.stat(self.path).st_size
+        except FileNotFoundError as missing:
+            if not create:
+                raise StoreError(
+                    f"no database at {self.path}; check the name, or start the application that "
+                    f"creates it"
+                ) from missing
+            create_file(self.path)
+            return
+        except OSError as error:
+            raise StoreError(
+                f"can not open the database {self.path} ({error.strerror}); give this user the "
+                f"right to read its folder"
+            ) from error
+        if size == 0:
+            return
+        # A connection that may write would, on closing, write what a killed application left in
+        # the log into its database; one that may only read would leave an empty log behind.
+        left_over = any(os.path.lexists(self.path + end) for end in ("-wal", "-journal"))
+        look = connect(
+            self.path, self.durability, self.timeout_seconds, mode="ro" if left_over else "rw"
+        )
+        try:
+            check_is_ours(look, self.path)
+        finally:
+            look.close()
+
+    # -- transactions and statements ----------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is done inside one atomic write; an exception undoes all of it.
+
+        A transaction inside another one joins it: an exception in the inner one undoes both.
+        """
+        outer = self._current()
+        if outer is not None:
+            try:
+                yield
+            except BaseException:
+                outer.undone = True
+                raise
+            return
+        doing = "begin a transaction"
+        pool, connection = self._take_turn(doing)
+        current = _Transaction(pool, connection)
+        try:
+            self._on(connection, doing, "BEGIN IMMEDIATE")
+            self._local.transaction = current
+            try:
+                yield
+            finally:
+                self._local.transaction = None
+            if not pool.is_mine:
+                raise StoreError(
+                    f"can not commit a transaction in {self.path}: it was begun before a fork, "
+                    f"and is the parent's; fork outside of transactions"
+                )
+            self._check_not_undone(current, "commit a transaction")
+            self._on(connection, "commit a transaction", "COMMIT")
+        except BaseException:
+            if pool.is_mine and connection.in_transaction:
+                self._on(connection, "undo a transaction", "ROLLBACK")
+            raise
+        finally:
+            if pool.is_mine:
+                pool.give_turn(connection)
+
+    def _current(self) -> Optional[_Transaction]:
+        current: Optional[_Transaction] = getattr(self._local, "transaction", None)
+        return current if current is None or current.pool.is_mine else None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction of this object."""
+        return self._current() is not None
+
+    def _check_not_undone(self, current: _Transaction, doing: str) -> None:
+        # After some errors (a full disk) SQLite has undone the transaction by itself; what came
+        # next would be stored without it.
+        if current.undone or not current.connection.in_transaction:
+            raise StoreError(
+                f"can not {doing} in {self.path}: an error has undone this transaction; let the "
+                f"error pass and begin again"
+            )
+
+    def _take(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
+        pool = self._opened()
+        try:
+            return pool, pool.take()
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+
+    def _take_turn(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
+        pool = self._opened()
+        try:
+            return pool, pool.take_turn()
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+
+    def _opened(self) -> Pool:
+        while True:
+            self.open(self._create)
+            pool = self._pool
+            if pool is not None:  # else another thread has closed it just now
+                return pool
+
+    def read(self, doing: str, sql: str, values: Sequence[Any] = ()) -> List[Any]:
+        """Run one statement that changes nothing; return its rows.
+
+        Arguments:
+            doing: What is done by it, for the error message: ``"read a task"``.
+            sql: The statement.
+            values: The values for its question marks.
+
+        Raises:
+            StoreError: It failed.
+        """
+        current = self._current()
+        if current is not None:
+            self._check_not_undone(current, doing)
+            return self._on(current.connection, doing, sql, values)[0]
+        pool, connection = self._take(doing)
+        try:
+            return self._on(connection, doing, sql, values)[0]
+        finally:
+            pool.give(connection)
+
+    def write(self, doing: str, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement that changes something; return how many rows it has changed.
+
+        Outside of a transaction it is one. Arguments and errors are those of :meth:`read`.
+        """
+        current = self._current()
+        if current is not None:
+            self._check_not_undone(current, doing)
+            return self._on(current.connection, doing, sql, values)[1]
+        pool, connection = self._take_turn(doing)
+        try:
+            return self._on(connection, doing, sql, values)[1]
+        finally:
+            pool.give_turn(connection)
+
+    def _on(
+        self, connection: sqlite3.Connection, doing: str, sql: str, values: Sequence[Any] = ()
+    ) -> Tuple[List[Any], int]:
+        try:
+            cursor = connection.execute(sql, values)
+            # To the end, always: a statement that is left open keeps its snapshot, and the log
+            # from being cut.
+            return cursor.fetchall(), cursor.rowcount
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+
+    def _error(self, doing: str, error: Exception) -> StoreError:
+        return store_error(doing, self.path, self.timeout_seconds, error)
