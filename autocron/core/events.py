@@ -1,0 +1,68 @@
+"""What can happen to a task. Each event carries its instant, so that nobody has to ask a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Optional, Union
+
+from autocron.core.task import Failure
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A worker took the task and is about to run it."""
+
+    worker: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The function returned; ``result`` is the returned value as text."""
+
+    result: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The function raised, or the task was given up."""
+
+    failure: Failure
+    at: datetime
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """The worker that held the task is gone; ``charged`` if a living supervisor saw it die."""
+
+    charged: bool
+
+
+@dataclass(frozen=True)
+class HandedBack:
+    """A living worker gave the task back, as if it had never claimed it.
+
+    ``run_at`` puts it off; ``unknown_since_at`` notes that its function was not known.
+    """
+
+    run_at: Optional[datetime] = None
+    unknown_since_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Somebody took the call back before it ran."""
+
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Retried:
+    """Somebody asked for a task that had failed, or was cancelled, to be run after all."""
+
+    at: datetime
+
+
+Event = Union[Claimed, Succeeded, Failed, WorkerLost, HandedBack, Cancelled, Retried]

@@ -1,0 +1,128 @@
+"""The life of a task: one table, and the function that follows it.
+
+The table is the law; the diagram in the documentation is drawn from it. A store never decides
+what an event means: it is handed the value before and the value after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Mapping, Type
+
+from autocron.core.errors import IllegalTransition
+from autocron.core.events import (
+    Cancelled,
+    Claimed,
+    Event,
+    Failed,
+    HandedBack,
+    Retried,
+    Succeeded,
+    WorkerLost,
+)
+from autocron.core.task import Task, TaskState
+
+TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyType(
+    {
+        TaskState.WAITING: MappingProxyType(
+            {Claimed: TaskState.RUNNING, Cancelled: TaskState.CANCELLED}
+        ),
+        TaskState.RUNNING: MappingProxyType(
+            {
+                Succeeded: TaskState.SUCCEEDED,
+                Failed: TaskState.FAILED,
+                WorkerLost: TaskState.WAITING,
+                HandedBack: TaskState.WAITING,
+            }
+        ),
+        TaskState.SUCCEEDED: MappingProxyType({}),
+        TaskState.FAILED: MappingProxyType({Retried: TaskState.WAITING}),
+        TaskState.CANCELLED: MappingProxyType({Retried: TaskState.WAITING}),
+    }
+)
+
+
+def apply(task: Task, event: Event) -> Task:
+    """Tell what a task becomes through an event.
+
+    Arguments:
+        task: The task before; it is not changed.
+        event: What happened to it.
+
+    Returns:
+        The task after, its ``revision`` one higher.
+
+    Raises:
+        IllegalTransition: The event does not fit the state of the task.
+    """
+    state = TRANSITIONS[task.state].get(type(event))
+    if state is None:
+        fitting = ", ".join(kind.__name__ for kind in TRANSITIONS[task.state]) or "nothing"
+        raise IllegalTransition(
+            f"{type(event).__name__} can not happen to task {task.id} ({task.name}), which is "
+            f"{task.state.value}: {fitting} can"
+        )
+    revision = task.revision + 1
+    if isinstance(event, Claimed):
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=event.worker,
+            started_at=event.at,
+            attempt=task.attempt + 1,
+        )
+    if isinstance(event, Succeeded):
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=None,
+            finished_at=event.at,
+            result=event.result,
+            failure=None,
+            unknown_since_at=None,
+        )
+    if isinstance(event, Failed):
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=None,
+            finished_at=event.at,
+            failure=event.failure,
+        )
+    if isinstance(event, WorkerLost):
+        # The attempt stays counted: the function may have run, in part or whole.
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=None,
+            deaths=task.deaths + (1 if event.charged else 0),
+        )
+    if isinstance(event, HandedBack):
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=None,
+            attempt=task.attempt - 1,
+            run_at=task.run_at if event.run_at is None else event.run_at,
+            unknown_since_at=event.unknown_since_at,
+        )
+    if isinstance(event, Cancelled):
+        return replace(task, state=state, revision=revision, finished_at=event.at)
+    # Retried: a new start. What it died of before is not held against it; the last failure
+    # stays readable until the task ends again.
+    return replace(
+        task,
+        state=state,
+        revision=revision,
+        run_at=event.at,
+        elapsed=False,
+        finished_at=None,
+        deaths=0,
+        unknown_since_at=None,
+    )

@@ -1,0 +1,148 @@
+"""The cron part of a step: looks at the schedules and fires what is owed.
+
+It computes nothing itself (:mod:`autocron.core.schedule` does) and stores nothing itself (``fire``
+does, once per occurrence); it remembers when each schedule is next due, so that a step costs
+nothing while none is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from typing import Dict, List, Optional, Protocol, Tuple
+
+from autocron.core.cron import CronExpression, parse
+from autocron.core.errors import AutocronError
+from autocron.core.next_run import next_run
+from autocron.core.schedule import Schedule, corrected_watermark, owed
+from autocron.core.task import Message, Task
+from autocron.ports import Store, Zones
+
+logger = logging.getLogger("autocron")
+
+# Under these names the store tells that schedules were declared, and which period of service it is.
+SCHEDULES_VERSION = "schedules_version"
+SERVICE = "service"
+
+# The arguments of a cron function: none. The payload is the codec's text for them.
+NO_ARGUMENTS = "[[],{}]"
+
+
+class Fire(Protocol):
+    """Stores the task of one occurrence, once."""
+
+    def __call__(
+        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """See :meth:`autocron.ports.Backend.fire`."""
+        ...
+
+
+class CronTicker:
+    """Fires the occurrences that are owed.
+
+    Arguments:
+        store: Where the schedules are read.
+        zones: Finds time zones by name.
+        fire: Stores the task of one occurrence.
+    """
+
+    def __init__(self, store: Store, zones: Zones, fire: Fire) -> None:
+        self._store = store
+        self._zones = zones
+        self._fire = fire
+        self._known_as: Optional[Tuple[str, str]] = None
+        self._plans: Dict[str, Tuple[Schedule, CronExpression, tzinfo]] = {}
+        self._due: List[Tuple[datetime, str]] = []
+
+    @property
+    def next_at(self) -> Optional[datetime]:
+        """The next occurrence of any schedule."""
+        return self._due[0][0] if self._due else None
+
+    def tick(self, now: datetime, stepped_seconds: float = 0.0) -> Tuple[Task, ...]:
+        """Fire what is owed at this instant.
+
+        Arguments:
+            now: The present instant.
+            stepped_seconds: By how many seconds the wall clock was just seen to step.
+
+        Returns:
+            The tasks that were stored.
+        """
+        settings = self._store.settings()
+        service = settings.get(SERVICE, "")
+        known_as = (settings.get(SCHEDULES_VERSION, ""), service)
+        fired: List[Task] = []
+        if known_as != self._known_as or stepped_seconds:
+            self._read(now, stepped_seconds)
+            self._known_as = known_as
+            fired += self._fire_at_start(service, now)
+        while self._due and self._due[0][0] <= now:
+            _, key = heapq.heappop(self._due)
+            fired += self._fire_owed(key, now)
+        return tuple(fired)
+
+    def _read(self, now: datetime, stepped_seconds: float) -> None:
+        self._plans, self._due = {}, []
+        for schedule in self._store.schedules():
+            watermark_at = corrected_watermark(schedule.watermark_at, now, stepped_seconds)
+            if watermark_at != schedule.watermark_at:
+                corrected = replace(schedule, watermark_at=watermark_at)
+                if self._store.swap_schedule(schedule, corrected):
+                    schedule = corrected
+            if schedule.text is None:
+                continue
+            try:
+                expression, zone = parse(schedule.text), self._zones(schedule.zone)
+            except AutocronError as error:
+                logger.error("schedule %s can not run here: %s", schedule.key, error)
+                continue
+            self._plan(schedule, expression, zone, schedule.watermark_at)
+
+    def _plan(
+        self, schedule: Schedule, expression: CronExpression, zone: tzinfo, after: datetime
+    ) -> None:
+        self._plans[schedule.key] = (schedule, expression, zone)
+        next_at = next_run(expression, after, zone)
+        if next_at is not None:
+            heapq.heappush(self._due, (next_at, schedule.key))
+
+    def _fire_owed(self, key: str, now: datetime) -> List[Task]:
+        schedule, expression, zone = self._plans[key]
+        found = owed(schedule, expression, zone, now)
+        fired = []
+        for at in (*found.made_up, *found.on_time):
+            # "all" means every one of them, so they queue up instead of skipping each other.
+            in_turn = schedule.missed == "all" and at in found.made_up
+            task = self._fire_one(schedule, at, in_turn)
+            schedule = replace(schedule, watermark_at=at)
+            if task is not None:
+                fired.append(task)
+        self._plan(schedule, expression, zone, max(now, schedule.watermark_at))
+        return fired
+
+    def _fire_one(self, schedule: Schedule, at: datetime, in_turn: bool) -> Optional[Task]:
+        waits = schedule.overlap == "wait" or (in_turn and schedule.overlap == "skip")
+        message = Message(
+            name=schedule.name,
+            payload=NO_ARGUMENTS,
+            lock=schedule.key if waits else None,
+            schedule=schedule.key,
+            occurrence_at=at,
+        )
+        return self._fire(schedule, at, message, schedule.overlap == "skip" and not in_turn)
+
+    def _fire_at_start(self, service: str, now: datetime) -> List[Task]:
+        """Run what is to run once at the start of each period of service."""
+        fired = []
+        for schedule in self._store.schedules():
+            if schedule.at_start and service and schedule.service != service:
+                started = replace(schedule, service=service)
+                with self._store.transaction():
+                    if self._store.swap_schedule(schedule, started):
+                        task = self._fire_one(started, now, in_turn=False)
+                        fired += [task] if task is not None else []
+        return fired

@@ -1,0 +1,153 @@
+"""Task functions: how a decorated function is named, and whether a worker could find it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from autocron.core.errors import InvalidTask
+from autocron.core.task import MAX_NAME_LENGTH
+
+
+@dataclass(frozen=True)
+class TaskFunction:
+    """A decorated function.
+
+    Attributes:
+        name: ``"module:qualname"``; under this name its tasks are stored.
+        function: The plain function.
+        signature: Its signature.
+        unreachable: Why no worker could find it; None if one can.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    signature: inspect.Signature
+    unreachable: Optional[str] = None
+
+    @property
+    def module(self) -> str:
+        """The name of the module in which it was decorated."""
+        return self.name.partition(":")[0]
+
+    def check_call(self, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
+        """Check that the function can be called like this.
+
+        Raises:
+            TypeError: The arguments do not fit the signature; the same error as a plain call.
+        """
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.function.__name__}() {error}") from None
+
+    @property
+    def parameters(self) -> Tuple[str, ...]:
+        """The names of the positional parameters, in order."""
+        positional = (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        return tuple(p.name for p in self.signature.parameters.values() if p.kind in positional)
+
+
+def main_module_name() -> str:
+    """Return the name under which the functions of ``__main__`` are known to workers.
+
+    ``python -m package.module`` has its name; a script is known by its file's, so that its tasks
+    have the same names however it is started.
+    """
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return str(spec.name)
+    return os.path.splitext(os.path.basename(getattr(main, "__file__", None) or "__main__"))[0]
+
+
+def task_function(function: Any, decorator: str) -> TaskFunction:
+    """Make a task function of a plain one.
+
+    Arguments:
+        function: What was decorated.
+        decorator: The decorator's name, for messages.
+
+    Returns:
+        The task function.
+
+    Raises:
+        InvalidTask: It is no function, or one that no worker could ever find.
+    """
+    if not inspect.isfunction(function):
+        raise InvalidTask(
+            f"@{decorator} takes a function, and was given {function!r}"
+            + _class_hint(function, decorator)
+        )
+    module, qualname = function.__module__, function.__qualname__
+    if function.__name__ == "<lambda>":
+        raise InvalidTask(
+            f"@{decorator} can not take a lambda (in module {module}): a worker finds a task by "
+            "its name, and a lambda has none; write it as a function with def"
+        )
+    signature = inspect.signature(function)
+    first = next(iter(signature.parameters), None)
+    if "." in qualname.rpartition("<locals>.")[2] and first in ("self", "cls"):
+        raise InvalidTask(
+            f"@{decorator} can not take the method {qualname} (in module {module}): its {first!r} "
+            "can not be stored; decorate a function that is given what it needs, and call it from "
+            "the method"
+        )
+    shown = main_module_name() if module == "__main__" else module
+    name = f"{shown}:{qualname}"
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidTask(
+            f"the task name {name!r} has {len(name)} characters; at most {MAX_NAME_LENGTH} can be "
+            "stored: give the function or its module a shorter name"
+        )
+    return TaskFunction(name, function, signature, _unreachable(module, qualname))
+
+
+def _class_hint(function: Any, decorator: str) -> str:
+    if isinstance(function, (staticmethod, classmethod)):
+        kind = type(function).__name__
+        return f": put @{decorator} below @{kind}" if kind == "staticmethod" else ""
+    return ""
+
+
+def _unreachable(module: str, qualname: str) -> Optional[str]:
+    if "<locals>" in qualname:
+        return (
+            f"{qualname} in module {module} is defined inside a function, where no worker can find "
+            "it; move it to the top level of its module"
+        )
+    if module == "__main__" and getattr(sys.modules["__main__"], "__file__", None) is None:
+        return (
+            f"{qualname} was defined at a prompt, where no worker can find it; move it to a module "
+            "and import it from there"
+        )
+    return None
+
+
+class Registry:
+    """The task functions of an application, by name."""
+
+    def __init__(self) -> None:
+        self._functions: Dict[str, TaskFunction] = {}
+
+    def add(self, function: TaskFunction) -> None:
+        """Add a task function; the latest of a name counts, as with a plain ``def``."""
+        self._functions[function.name] = function
+
+    def get(self, name: str) -> Optional[TaskFunction]:
+        """Return the task function of a name, or None."""
+        return self._functions.get(name)
+
+    def all(self) -> List[TaskFunction]:
+        """Return all task functions, in the order of their first decoration."""
+        return list(self._functions.values())
+
+    def modules(self) -> List[str]:
+        """Return the names of the modules with task functions that a worker can find."""
+        return sorted({f.module for f in self._functions.values() if f.unreachable is None})

@@ -1,0 +1,186 @@
+"""What a call of a delayed function returns."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Generator, Generic, Optional, Protocol, TypeVar
+
+from autocron.core.errors import (
+    ResultExpired,
+    ResultNotReady,
+    TaskCancelled,
+    TaskFailed,
+    WaitTimeout,
+)
+from autocron.core.task import Task, TaskState
+
+if TYPE_CHECKING:
+    from autocron.ports import Clock
+
+R = TypeVar("R")
+
+# A waiting caller looks again after a pause that grows from the first to the last of these.
+_FIRST_PAUSE_SECONDS = 0.001
+_LAST_PAUSE_SECONDS = 0.05
+
+
+class Source(Protocol):
+    """Where a result is read: the engine that has the task, and the codec of its result."""
+
+    def get(self, task_id: str) -> Optional[Task]:
+        """Return what is known of the task, or None if it is not stored."""
+        ...
+
+    def cancel(self, task_id: str) -> bool:
+        """Cancel a waiting task; tell whether it will not run."""
+        ...
+
+    def load_result(self, text: str) -> Any:
+        """Return the value of a stored result."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that measures how long a caller waits."""
+        ...
+
+
+class TaskResult(Generic[R]):
+    """The result of a task, now or later; each attribute looks for it until it is ready.
+
+    It may be ignored: results are removed by themselves after the result time-to-live.
+    """
+
+    __slots__ = ("_source", "_task", "id")
+
+    def __init__(self, task: Task, source: Source) -> None:
+        self.id: str = task.id
+        """The task's id, opaque text under 64 characters; see :func:`autocron.get_result`."""
+        self._task: Optional[Task] = task
+        self._source = source
+
+    def _look(self) -> Optional[Task]:
+        if self._task is not None and not self._task.state.is_final:
+            self._task = self._source.get(self.id)
+        return self._task
+
+    @property
+    def status(self) -> str:
+        """The state: waiting, running, succeeded, failed, cancelled, or expired if it is gone."""
+        task = self._look()
+        return "expired" if task is None else task.state.value
+
+    @property
+    def is_ready(self) -> bool:
+        """True once nothing more will come: it succeeded, failed, was cancelled or expired."""
+        task = self._look()
+        return task is None or task.state.is_final
+
+    @property
+    def is_waiting(self) -> bool:
+        """True until the result is ready, so also while the task runs."""
+        return not self.is_ready
+
+    @property
+    def has_error(self) -> bool:
+        """True if the task failed."""
+        task = self._look()
+        return task is not None and task.state is TaskState.FAILED
+
+    @property
+    def error_message(self) -> str:
+        """``"ValueError: text"`` if the task failed, else ``""``."""
+        task = self._look()
+        if task is None or task.state is not TaskState.FAILED or task.failure is None:
+            return ""
+        return task.failure.error_message
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of the worker if the task failed, else ``""``."""
+        task = self._look()
+        if task is None or task.state is not TaskState.FAILED or task.failure is None:
+            return ""
+        return task.failure.traceback
+
+    @property
+    def result(self) -> R:
+        """What the function returned.
+
+        Raises:
+            ResultNotReady: The task still waits or runs.
+            TaskFailed: The task failed; carries the remote traceback.
+            TaskCancelled: The task was cancelled.
+            ResultExpired: The result was removed after the result time-to-live.
+        """
+        task = self._look()
+        if task is None:
+            raise ResultExpired(
+                f"the result of task {self.id} is gone: results are kept for the result-ttl "
+                "(autocron DATABASE --set-result-ttl SECONDS), and then removed"
+            )
+        if not task.state.is_final:
+            raise ResultNotReady(
+                f"task {self.id} ({task.name}) is {task.state.value}; look at is_ready first, or "
+                "call wait(timeout)"
+            )
+        if task.state is TaskState.CANCELLED:
+            raise TaskCancelled(f"task {self.id} ({task.name}) was cancelled before it ran")
+        if task.failure is not None and task.state is TaskState.FAILED:
+            raise TaskFailed(task.failure.error_message, task.failure.traceback)
+        value: R = self._source.load_result(task.result or "null")
+        return value
+
+    def wait(self, timeout: Optional[float] = None) -> R:
+        """Wait until the result is ready and return it.
+
+        Arguments:
+            timeout: How many seconds to wait at most; None is for ever.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            WaitTimeout: The time is over; the task goes on.
+            TaskFailed, TaskCancelled, ResultExpired: As for :attr:`result`.
+        """
+        for pause_seconds in self._pauses(timeout):
+            time.sleep(pause_seconds)
+        return self.result
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait without blocking the event loop; ``await result`` returns what the function did."""
+        return self._wait_in_loop().__await__()
+
+    async def _wait_in_loop(self) -> R:
+        import asyncio
+
+        for pause_seconds in self._pauses(None):
+            await asyncio.sleep(pause_seconds)
+        return self.result
+
+    def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
+        """Yield how long to pause, until the result is ready."""
+        clock = self._source.clock
+        began = clock.monotonic()
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while not self.is_ready:
+            left = None if timeout is None else timeout - (clock.monotonic() - began)
+            if left is not None and left <= 0:
+                raise WaitTimeout(
+                    f"task {self.id} was not ready within {timeout} seconds; it goes on "
+                    f"({self.status})"
+                )
+            yield pause_seconds if left is None else min(pause_seconds, left)
+            pause_seconds = min(pause_seconds * 1.5, _LAST_PAUSE_SECONDS)
+
+    def cancel(self) -> bool:
+        """Take the call back if the task has not begun.
+
+        Returns:
+            True if the task will not run; False if it runs or has ended.
+        """
+        return self._source.cancel(self.id)
+
+    def __repr__(self) -> str:
+        return f"<TaskResult {self.id} {self.status}>"

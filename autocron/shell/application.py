@@ -1,0 +1,128 @@
+"""Which application a database serves: what a worker must know to find its task functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, fields, replace
+from types import ModuleType
+from typing import Any, List, Mapping, Optional, Tuple
+
+from autocron.registry import main_module_name
+from autocron.shell.launch import python_executable
+
+# The names under which the store keeps them.
+APPLICATION = "application"
+MODULES = "modules"
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application as its workers need it.
+
+    Attributes:
+        root: The folder from which its code is imported; what tells two applications apart.
+        directory: Its working directory.
+        sys_path: Its import path.
+        executable: The Python interpreter.
+        main_name: The module name under which tasks of its main script are known; None if no task
+            lives there.
+        main_file: The path of that script.
+        django: Its DJANGO_SETTINGS_MODULE if Django is configured, else None.
+        serializer: ``"json"`` or ``"pickle"``.
+        durability: ``"full"`` or ``"normal"``.
+        tz: The name of its default time zone.
+        workers: What ``start(workers=…)`` asked for; None leaves it to the settings.
+    """
+
+    root: str
+    directory: str
+    sys_path: Tuple[str, ...]
+    executable: str
+    main_name: Optional[str] = None
+    main_file: Optional[str] = None
+    django: Optional[str] = None
+    serializer: str = "json"
+    durability: str = "full"
+    tz: str = "local"
+    workers: Optional[int] = None
+
+    def to_json(self) -> str:
+        """Return the application as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Application:
+        """Return the application of a JSON text; unknown entries are left out."""
+        known = {field.name for field in fields(cls)}
+        entries = {name: value for name, value in json.loads(text).items() if name in known}
+        entries["sys_path"] = tuple(entries["sys_path"])
+        return cls(**entries)
+
+    def is_same_as(self, other: Application) -> bool:
+        """Tell whether two processes are of one application: one can import the other's code."""
+        return self.root == other.root or self.root in other.sys_path or other.root in self.sys_path
+
+    def runs_like(self, other: Application) -> bool:
+        """Tell whether workers started for one can go on for the other."""
+        return replace(self, workers=None) == replace(other, workers=None)
+
+
+def describe(
+    caller: Mapping[str, Any],
+    task_modules: List[str],
+    *,
+    serializer: str,
+    durability: str,
+    tz: str,
+    workers: Optional[int],
+) -> Application:
+    """Describe the application of this process.
+
+    Arguments:
+        caller: The global names of the module that called ``start()``.
+        task_modules: The names of the modules in which tasks were decorated.
+        serializer: As ``start()`` was given it, like what follows.
+        durability: How calls are synced.
+        tz: The name of the default time zone.
+        workers: How many workers; None leaves it to the settings.
+
+    Returns:
+        The application.
+    """
+    main = sys.modules["__main__"]
+    main_name = main_module_name()
+    in_main = main_name in task_modules and getattr(main, "__file__", None) is not None
+    return Application(
+        root=_root(caller),
+        directory=os.getcwd(),
+        sys_path=tuple(os.path.abspath(entry) for entry in sys.path),
+        executable=python_executable(),
+        main_name=main_name if in_main else None,
+        main_file=os.path.abspath(str(main.__file__)) if in_main else None,
+        django=_django_settings(sys.modules.get("django.conf")),
+        serializer=serializer,
+        durability=durability,
+        tz=tz,
+        workers=workers,
+    )
+
+
+def _root(caller: Mapping[str, Any]) -> str:
+    """Return the folder from which the calling module can be imported."""
+    file = caller.get("__file__")
+    if not file:
+        return os.getcwd()
+    folder: str = os.path.dirname(os.path.abspath(file))
+    package = caller.get("__package__") or ""
+    for _ in package.split(".") if package else ():
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _django_settings(conf: Optional[ModuleType]) -> Optional[str]:
+    """Return the settings module of Django if it is configured, not merely installed."""
+    if conf is None or not conf.settings.configured:
+        return None
+    return os.environ.get("DJANGO_SETTINGS_MODULE")

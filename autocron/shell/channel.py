@@ -1,0 +1,54 @@
+"""The channel between a supervisor and one of its workers: lines of JSON over a socket pair.
+
+Its end is the news that the other side is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any, Dict, List
+
+# What a supervisor tells a worker to do: leave after the task in hand, leave within the grace, or
+# look again at the settings.
+FINISH = "finish"
+STOP = "stop"
+LOOK = "look"
+
+
+class Channel:
+    """One end of the channel."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._unread = b""
+        self.is_open = True
+
+    def fileno(self) -> int:
+        """Return the descriptor, to wait on."""
+        return self._connection.fileno()
+
+    def send(self, **message: Any) -> None:
+        """Send a message; if the other side is gone, nothing happens."""
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self.is_open = False
+
+    def receive(self) -> List[Dict[str, Any]]:
+        """Wait for data and return the messages that are complete; ``is_open`` tells of the end."""
+        try:
+            data = self._connection.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.is_open = False
+            return []
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

@@ -1,0 +1,178 @@
+"""The application's code in a worker: imported as by the application, and found by name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import sys
+import sysconfig
+import traceback
+from datetime import datetime
+from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple, Union
+
+from autocron.ports import Backend, Store
+from autocron.registry import TaskFunction
+from autocron.shell.application import MODULES, Application
+from autocron.shell.crew import fingerprint
+from autocron.shell.service import declared
+
+if TYPE_CHECKING:
+    from autocron.app import App
+
+logger = logging.getLogger("autocron")
+
+
+class Code:
+    """Imports the modules of an application and knows its task functions.
+
+    Arguments:
+        app: The App whose decorators the modules use.
+        application: What the application has told of itself.
+        store: Where the names of its modules are kept.
+    """
+
+    def __init__(self, app: App, application: Application, store: Store) -> None:
+        self._app = app
+        self._application = application
+        self._store = store
+        self._imported: Set[str] = set()
+        self._missing: Set[str] = set()
+        self._told: Dict[str, Optional[Tuple[int, int]]] = {}
+        self._standard = tuple(
+            os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")
+        )
+
+    # -- loading ------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Take over import path and directory, and import the modules in which tasks live.
+
+        A module that can not be imported is reported and left out: its tasks wait for better code.
+        """
+        sys.path[:] = self._application.sys_path
+        self.return_to_directory()
+        if self._application.django is not None:
+            self._load_django()
+        if self._application.main_file is not None and self._application.main_name is not None:
+            self._guarded(self._application.main_name, self._import_main)
+        for name in self._modules():
+            self._import(name)
+
+    def _modules(self) -> List[str]:
+        names: List[str] = json.loads(self._store.settings().get(MODULES, "[]"))
+        return names
+
+    def _load_django(self) -> None:
+        """Set Django up and import its URLs, so that cron functions in views are known."""
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", self._application.django or "")
+
+        def load() -> None:
+            django = importlib.import_module("django")
+            django.setup()
+            conf = importlib.import_module("django.conf")
+            urls = getattr(conf.settings, "ROOT_URLCONF", None)
+            if urls:
+                importlib.import_module(urls)
+
+        self._guarded("django", load)
+
+    def _import_main(self) -> None:
+        """Import the application's main script under its module name, not as ``__main__``."""
+        name, file = self._application.main_name, self._application.main_file
+        assert name is not None
+        assert file is not None
+        if importlib.util.find_spec(name) is not None and name not in sys.modules:
+            found = importlib.util.find_spec(name)
+            if found is not None and found.origin == file:
+                importlib.import_module(name)
+                return
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is no Python script")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+
+    def _import(self, name: str) -> None:
+        if name not in sys.modules:
+            self._guarded(name, lambda: importlib.import_module(name))
+        if name in sys.modules:
+            self._imported.add(name)
+
+    def _guarded(self, name: str, load: object) -> None:
+        """Import something; user code may do anything then, SystemExit included."""
+        try:
+            load()  # type: ignore[operator]
+        except BaseException as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == name:
+                self._missing.add(name)
+                logger.warning("the module %s is gone; its tasks can not run", name)
+                return
+            logger.error(
+                "%s could not be imported in a worker, its tasks can not run:\n%s",
+                name,
+                traceback.format_exc(),
+            )
+
+    def declare(self, backend: Backend, now: datetime) -> None:
+        """Declare the schedules that were found, and forget those that are no longer written."""
+        backend.declare(
+            declared(self._app, now), complete_for=sorted(self._imported | self._missing)
+        )
+        if self._missing:
+            left = [name for name in self._modules() if name not in self._missing]
+            self._store.put_settings({MODULES: json.dumps(left)})
+
+    # -- finding ------------------------------------------------------------------------------
+
+    def find(self, name: str) -> Union[TaskFunction, str]:
+        """Return the task function of a name, or why there is none.
+
+        Only decorated functions are found. A module that was announced after this worker began is
+        imported now.
+        """
+        known = self._app.registry.get(name)
+        module = name.partition(":")[0]
+        if known is None and module not in sys.modules and module in self._modules():
+            self._import(module)
+            known = self._app.registry.get(name)
+        if known is not None:
+            return known
+        if module not in sys.modules:
+            return (
+                f"no task function {name} is known to the workers: the module {module} can not be "
+                "imported; see the workers' output, or discard the task"
+            )
+        return (
+            f"no task function {name} is known to the workers: {module} has no decorated function "
+            "of that name; if it was renamed, keep a decorated function of the old name until its "
+            "tasks have run"
+        )
+
+    # -- the process --------------------------------------------------------------------------
+
+    def return_to_directory(self) -> None:
+        """Go to the directory of the application."""
+        try:
+            os.chdir(self._application.directory)
+        except OSError as error:
+            logger.warning("the application's directory can not be entered: %s", error)
+
+    def changed_files(self) -> Dict[str, Optional[Tuple[int, int]]]:
+        """Return the fingerprints of the files imported since the last call, as first seen.
+
+        Files of the standard library are left out.
+        """
+        found = {}
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if not isinstance(file, str) or file in self._told:
+                continue
+            is_site = f"{os.sep}site-packages{os.sep}" in file
+            if not is_site and file.startswith(self._standard):
+                continue
+            found[file] = self._told[file] = fingerprint(file)
+        return found

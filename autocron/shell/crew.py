@@ -1,0 +1,208 @@
+"""The workers of a supervisor: hired, heard, replaced, dismissed and buried."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from autocron.shell.application import Application
+from autocron.shell.channel import FINISH, LOOK, STOP, Channel
+from autocron.shell.clock import SystemClock
+from autocron.shell.launch import spawn_worker
+from autocron.shell.ownership import RunFolder, remove
+
+logger = logging.getLogger("autocron")
+
+GRACE_SECONDS = 5.0
+# A worker whose Python is stuck in C code can not leave by itself; it is ended after this.
+KILL_SECONDS = GRACE_SECONDS + 1.5
+_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
+
+# path -> modification time in nanoseconds and size; None if it can not be read
+Fingerprints = Mapping[str, Optional[Sequence[int]]]
+
+
+class Member:
+    """One worker process, seen from its supervisor."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], channel: Channel) -> None:
+        self.name = name
+        self.process = process
+        self.channel = channel
+        self.is_ready = False
+        self.is_leaving = False
+        self.is_dismissed = False
+        self.kill_at: Optional[float] = None
+        self.was_killed = False
+        self.files: Dict[str, Optional[Sequence[int]]] = {}
+
+
+def fingerprint(path: str) -> Optional[Tuple[int, int]]:
+    """Return modification time and size of a file, or None if it can not be read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+class Crew:
+    """Keeps as many workers alive as are wanted, all with the current code.
+
+    Arguments:
+        folder: The run folder of the database.
+        clock: Measures graces and rests.
+        wake: The socket on which the workers are woken.
+    """
+
+    def __init__(self, folder: RunFolder, clock: SystemClock, wake: socket.socket) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._wake = wake
+        self._members: List[Member] = []
+        self._application: Optional[Application] = None
+        self._wanted = 0
+        # Consecutive workers that died before they were ready; they rest longer each time.
+        self._stillborn = 0
+        self._rest_until: Optional[float] = None
+
+    # -- who is wanted --------------------------------------------------------------------------
+
+    def serve(self, application: Application, wanted: int) -> None:
+        """Serve an application with so many workers; replace those that have other code.
+
+        Replaced workers first end the task in hand; the new ones begin at once.
+        """
+        before, self._application = self._application, application
+        is_other = before is not None and not before.runs_like(application)
+        if is_other or self._has_changed_files():
+            logger.info("the code has changed: workers are replaced")
+            self._stillborn, self._rest_until = 0, None
+            for member in self._active():
+                self._let_go(member, FINISH)
+        self._wanted = wanted
+        for member in self._active()[wanted:]:
+            self._let_go(member, FINISH)
+
+    def look(self) -> None:
+        """Let the workers look again at the settings."""
+        for member in self._active():
+            member.channel.send(do=LOOK)
+
+    def _has_changed_files(self) -> bool:
+        known: Dict[str, Optional[Sequence[int]]] = {}
+        for member in self._active():
+            known.update(member.files)
+        return any(
+            list(fingerprint(path) or ()) != list(before or ()) for path, before in known.items()
+        )
+
+    def keep_up(self) -> None:
+        """Hire workers until there are as many as wanted."""
+        if self._application is None:
+            return
+        if self._rest_until is not None and self._clock.monotonic() >= self._rest_until:
+            self._rest_until = None
+        while self._rest_until is None and len(self._active()) < self._wanted:
+            self._hire(self._application)
+
+    def _hire(self, application: Application) -> None:
+        name = os.urandom(4).hex()
+        ours, theirs = socket.socketpair()
+        try:
+            process = spawn_worker(
+                application.executable, self._folder.database, name, theirs, self._wake
+            )
+        except OSError as error:
+            ours.close()
+            self._rest(f"a worker could not be started: {error}")
+            return
+        finally:
+            theirs.close()
+        channel = Channel(ours)
+        channel.send(application=application.to_json())
+        ours.setblocking(False)
+        self._members.append(Member(name, process, channel))
+
+    def _rest(self, why: str) -> None:
+        rest_seconds = min(_FIRST_REST_SECONDS * 2**self._stillborn, _LONGEST_REST_SECONDS)
+        self._stillborn += 1
+        self._rest_until = self._clock.monotonic() + rest_seconds
+        logger.error("%s; the next try is in %g seconds", why, rest_seconds)
+
+    # -- hearing and ending ---------------------------------------------------------------------
+
+    def channels(self) -> List[Channel]:
+        """Return the channels to listen to."""
+        return [member.channel for member in self._members if member.channel.is_open]
+
+    def hear(self, ready: Sequence[Any]) -> None:
+        """Read what workers have said."""
+        for member in self._members:
+            if member.channel in ready:
+                for message in member.channel.receive():
+                    if "files" in message:
+                        member.is_ready = True
+                        member.files.update(message["files"])
+                        self._stillborn = 0
+
+    def buried(self) -> List[Tuple[str, bool]]:
+        """Take leave of the workers that have ended.
+
+        Also ends those whose grace is over.
+
+        Returns:
+            The name of each, and whether its death is to be charged to the task that it may still
+            hold: it is, unless we had told it to leave within its grace.
+        """
+        now = self._clock.monotonic()
+        gone = []
+        for member in list(self._members):
+            if member.kill_at is not None and now >= member.kill_at and not member.was_killed:
+                member.was_killed = True
+                member.process.send_signal(signal.SIGKILL)
+            code = member.process.poll()
+            if code is None:
+                continue
+            self.hear([member.channel])
+            member.channel.close()
+            self._members.remove(member)
+            if not member.is_ready and not member.is_leaving:
+                self._rest(f"a worker ended with exit code {code} before it was ready")
+            gone.append((member.name, not member.is_dismissed))
+            remove(self._folder.worker(member.name))
+        return gone
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a worker is one of ours and has not been buried."""
+        return any(member.name == name for member in self._members)
+
+    def next_seconds(self) -> Optional[float]:
+        """Return the seconds until there is something to do unasked, or None."""
+        times = [m.kill_at for m in self._members if m.kill_at is not None and not m.was_killed]
+        if self._rest_until is not None:
+            times.append(self._rest_until)
+        return min(times) - self._clock.monotonic() if times else None
+
+    def dismiss(self) -> None:
+        """Tell all workers to leave within their grace."""
+        self._wanted = 0
+        for member in self._members:
+            self._let_go(member, STOP)
+            member.is_dismissed = True
+            member.kill_at = self._clock.monotonic() + KILL_SECONDS
+
+    def is_anyone_left(self) -> bool:
+        """Tell whether a worker has not ended."""
+        return bool(self._members)
+
+    def _let_go(self, member: Member, how: str) -> None:
+        member.is_leaving = True
+        member.channel.send(do=how)
+
+    def _active(self) -> List[Member]:
+        return [member for member in self._members if not member.is_leaving]

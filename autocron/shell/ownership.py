@@ -1,0 +1,181 @@
+"""Who is alive: ownership as locks of the kernel, which no death can leave behind.
+
+Beside ``project.db`` stands a folder ``project.db.run``. In it the supervisor and each worker hold
+an exclusive lock (``lockf``, which belongs to a process) on a file of their own, and every process
+of the application holds a share (``flock``, which belongs to an open file) on one. A row, a
+process id or a lease can be stale; a lock can not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import sys
+from typing import Dict, List, Optional
+
+# struct flock, as fcntl(2) lays it out: type, whence, start, length, pid.
+_FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
+
+# Closing any descriptor of a file gives up this process's lockf locks on it, so a file that is
+# locked here must never be opened a second time. Path -> process id.
+_held: Dict[str, int] = {}
+
+
+class RunFolder:
+    """The paths of the lock files and sockets that belong to one database."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self.path = database + ".run"
+        self.supervisor = os.path.join(self.path, "supervisor.lock")
+        self.application = os.path.join(self.path, "application.lock")
+        self.wake = os.path.join(self.path, "wake.sock")
+        self.control = os.path.join(self.path, "control.sock")
+
+    def make(self) -> None:
+        """Create the folder, readable by its owner only."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+
+    def worker(self, name: str) -> str:
+        """Return the path of a worker's lock file."""
+        return os.path.join(self.path, f"worker-{name}.lock")
+
+    def workers(self) -> List[str]:
+        """Return the names of all workers that have a lock file, alive or not."""
+        try:
+            files = os.listdir(self.path)
+        except FileNotFoundError:
+            return []
+        return sorted(f[7:-5] for f in files if f.startswith("worker-") and f.endswith(".lock"))
+
+
+def remove(path: str) -> None:
+    """Remove the lock file of a process that is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+class Lock:
+    """An exclusive lock of this process; the kernel releases it when the process ends."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        _held[path] = os.getpid()
+
+    def release(self) -> None:
+        """Give the lock up; the file stays."""
+        _held.pop(self.path, None)
+        os.close(self._descriptor)
+
+
+def acquire(path: str) -> Optional[Lock]:
+    """Take the exclusive lock on a file.
+
+    Arguments:
+        path: The lock file; it is created if it is missing.
+
+    Returns:
+        The lock, or None if another process holds it.
+    """
+    if _held.get(path) == os.getpid():
+        return None
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return None
+            raise
+        # Somebody may have removed the file between our open and our lock: then we locked a file
+        # that nobody else will find.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return Lock(path, descriptor)
+        os.close(descriptor)
+
+
+def holder(path: str) -> Optional[int]:
+    """Tell who holds the exclusive lock on a file, without disturbing anybody.
+
+    Arguments:
+        path: The lock file.
+
+    Returns:
+        The process id of the holder, or None if the file is free or missing.
+    """
+    if _held.get(path) == os.getpid():
+        return os.getpid()
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        if sys.platform == "darwin":
+            asked = struct.pack(_FLOCK, 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        else:
+            asked = struct.pack(_FLOCK + "0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    finally:
+        os.close(descriptor)
+    kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+class Share:
+    """A process's share in the application: while one is held, the application lives.
+
+    A forked child inherits the open file and with it the parent's lock, so it takes a share of its
+    own (:meth:`renew`) and closes the inherited one. Closing is the only way of giving up: LOCK_UN
+    in a child would unlock the parent's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor: Optional[int] = self._take()
+
+    def _take(self) -> int:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return descriptor
+
+    def renew(self) -> None:
+        """Take an own share after a fork, in the child."""
+        if self._descriptor is not None:
+            inherited = self._descriptor
+            self._descriptor = self._take()
+            os.close(inherited)
+
+    def release(self) -> None:
+        """Give the share up."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_shared(path: str) -> bool:
+    """Tell whether any process holds a share."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno != errno.EWOULDBLOCK:
+            raise
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def wait_until_unshared(path: str) -> None:
+    """Block until no process holds a share."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)

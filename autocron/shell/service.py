@@ -1,0 +1,267 @@
+"""What ``start()`` sets up in a process of the application.
+
+It opens the database, takes a share in the application *first*, and then looks whether a supervisor
+lives; so a supervisor that is just leaving sees the share and stays. The host process is left
+alone: no thread, no timer, no signal handler, no child.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import weakref
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
+
+from autocron.core.errors import StartError
+from autocron.core.schedule import Schedule
+from autocron.core.settings import Settings
+from autocron.engine import Engine
+from autocron.ports import Waker
+from autocron.shell.application import APPLICATION, MODULES, Application, describe
+from autocron.shell.clock import SystemClock
+from autocron.shell.ids import new_id
+from autocron.shell.launch import launch_supervisor
+from autocron.shell.local import LocalBackend
+from autocron.shell.mode import why_attach
+from autocron.shell.ownership import RunFolder, Share, holder, is_shared
+from autocron.shell.paths import database_path
+from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.wakeup import Sender, Sent
+from autocron.zones import load_zone
+
+if TYPE_CHECKING:
+    from autocron.app import App
+
+logger = logging.getLogger("autocron")
+
+STOP_PATIENCE_SECONDS = 10.0
+# A supervisor takes a moment until it listens; until then no second one is launched.
+_LAUNCH_PAUSE_SECONDS = 2.0
+
+_shares: weakref.WeakSet[Share] = weakref.WeakSet()
+_hooked: List[bool] = []
+
+
+class CallWaker:
+    """Wakes a worker after a call; if nobody listens, all were killed, and are started again."""
+
+    def __init__(self, folder: RunFolder, clock: SystemClock) -> None:
+        self._database = folder.database
+        self._clock = clock
+        self._worker = Sender(folder.wake)
+        self._supervisor = Sender(folder.control)
+        self._launched_at: Optional[float] = None
+        self.may_launch = False
+
+    def wake(self) -> None:
+        """Wake a worker; see :class:`autocron.ports.Waker`."""
+        if self._worker.send() is Sent.NOBODY and self.may_launch:
+            self._launch(takes_over=True)
+
+    def tell_supervisor(self) -> Sent:
+        """Let the supervisor look at the application and the settings."""
+        return self._supervisor.send()
+
+    def have_supervisor(self, takes_over: bool) -> None:
+        """Tell the supervisor that this process is here, launching one if none listens."""
+        if self.tell_supervisor() is not Sent.YES:
+            self._launch(takes_over)
+
+    def _launch(self, takes_over: bool) -> None:
+        now = self._clock.monotonic()
+        if self._launched_at is not None and now - self._launched_at < _LAUNCH_PAUSE_SECONDS:
+            return
+        self._launched_at = now
+        try:
+            launch_supervisor(self._database, takes_over)
+        except OSError as error:
+            # The call is stored; a later call, or start(), tries again.
+            logger.error("the workers could not be started: %s", error)
+
+
+class AppService:
+    """The service of one process: the engine that takes its calls, and its share."""
+
+    def __init__(self, app: App, folder: RunFolder, store: SQLiteStore) -> None:
+        self.clock = SystemClock()
+        self._app = app
+        self._folder = folder
+        self._waker = CallWaker(folder, self.clock)
+        self.backend = local_backend(store, self.clock, waker=self._waker)
+        self.is_serving = False
+        self._share: Optional[Share] = None
+
+    # -- what the App asks --------------------------------------------------------------------
+
+    def matches(self, database: str) -> bool:
+        """Tell whether a further ``start()`` is the same again; see :class:`autocron.app.Service`.
+
+        Raises:
+            StartError: It names another database.
+        """
+        path = database_path(database, make_folder=False)
+        if path != self._folder.database:
+            raise StartError(
+                f"autocron is started with {self._folder.database!r} in this process, and can not "
+                f"also be started with {path!r}: one application has one database"
+            )
+        return self._share is not None
+
+    def announce(self) -> None:
+        """Make known what was decorated after the start, by one write."""
+        store = self.backend.store
+        known = set(json.loads(store.settings().get(MODULES, "[]")))
+        modules = known | set(self._app.registry.modules())
+        if modules != known:
+            store.put_settings({MODULES: json.dumps(sorted(modules))})
+        self.backend.declare(declared(self._app, self.clock.now()))
+        self._waker.tell_supervisor()
+
+    def stop(self) -> None:
+        """Give up the share; the last process waits until the workers are gone."""
+        if self._share is None:
+            return
+        self._share.release()
+        self._share = None
+        self.is_serving = self._waker.may_launch = False
+        deadline = self.clock.monotonic() + STOP_PATIENCE_SECONDS
+        while not is_shared(self._folder.application) and is_anyone_alive(self._folder):
+            if self.clock.monotonic() > deadline:
+                logger.warning("workers of %s are still ending", self._folder.database)
+                return
+            time.sleep(0.02)
+
+    # -- serving ------------------------------------------------------------------------------
+
+    def serve(self, lived_before: bool) -> None:
+        """Take a share in the application, and then have a supervisor; in this order."""
+        self._share = Share(self._folder.application)
+        _shares.add(self._share)
+        if not _hooked:
+            os.register_at_fork(after_in_child=_renew_shares)
+            _hooked.append(True)
+        self.is_serving = self._waker.may_launch = True
+        self._waker.have_supervisor(takes_over=lived_before)
+
+
+def _renew_shares() -> None:
+    for share in _shares:
+        share.renew()
+
+
+def is_anyone_alive(folder: RunFolder) -> bool:
+    """Tell whether a supervisor or a worker of a database lives."""
+    return holder(folder.supervisor) is not None or any(
+        holder(folder.worker(name)) is not None for name in folder.workers()
+    )
+
+
+def declared(app: App, now: datetime) -> List[Schedule]:
+    """Return the schedules of an application, beginning now."""
+    reachable = {f.name for f in app.registry.all() if f.unreachable is None}
+    return [
+        options.schedule(app.zone_name, now)
+        for options in app.schedules.values()
+        if options.name in reachable
+    ]
+
+
+def local_backend(
+    store: SQLiteStore, clock: SystemClock, waker: Optional[Waker] = None
+) -> LocalBackend:
+    """Put a backend on a store, as processes use it that only store calls and read results."""
+    engine = Engine(store, clock, zones=load_zone, new_id=new_id, waker=waker)
+    return LocalBackend(store, engine)
+
+
+def start_service(
+    app: App,
+    database: Union[str, os.PathLike[str]],
+    *,
+    caller: Mapping[str, Any],
+    workers: Optional[int],
+    tz: Optional[str],
+    serializer: str,
+    durability: str,
+) -> Optional[AppService]:
+    """Do what :meth:`autocron.app.App.start` says; None is "in place".
+
+    Arguments and errors are those of ``start``; ``caller`` holds the global names of its caller.
+    """
+    _check_options(workers, serializer, durability)
+    if sys.platform == "win32":
+        logger.warning("autocron: workers are not supported on Windows yet; calls run in place")
+        return None
+    path = database_path(database)
+    app.check_reachable()
+    store = SQLiteStore(path, durability=durability)
+    store.open(create=True)
+    if Settings.read(store.settings()).autocron_lock:
+        store.close()
+        logger.info("autocron: %s is locked (--set-autocron-lock on): calls run in place", path)
+        return None
+    app.default_zone, app.serializer = tz or app.default_zone, serializer
+    folder = RunFolder(path)
+    folder.make()
+    service = AppService(app, folder, store)
+    reason = why_attach(workers, os.environ, sys.argv)
+    lived_before = is_shared(folder.application)
+    if reason is None:
+        application = describe(
+            caller,
+            app.registry.modules(),
+            serializer=serializer,
+            durability=durability,
+            tz=app.zone_name,
+            workers=workers,
+        )
+        _register(store, application, app.registry.modules(), lived_before)
+    service.backend.declare(declared(app, service.clock.now()))
+    if reason is not None:
+        logger.info("autocron: attached to %s, no workers started: %s", path, reason)
+        return service
+    service.serve(lived_before)
+    logger.info("autocron: serving %s", path)
+    return service
+
+
+def _register(
+    store: SQLiteStore, application: Application, modules: List[str], is_served: bool
+) -> None:
+    """Write down which application this is; refuse if another one is being served."""
+    with store.transaction():
+        settings = store.settings()
+        stored = settings.get(APPLICATION)
+        known = Application.from_json(stored) if stored is not None else None
+        is_same = known is not None and known.is_same_as(application)
+        if known is not None and is_served and not is_same:
+            raise StartError(
+                f"{store.path!r} is in use by another application, in {known.root!r}; this one is "
+                f"in {application.root!r}: give each its own database"
+            )
+        if known is not None and is_same and application.main_name is None:
+            # Another process of the same application may have tasks in its main script.
+            application = replace(application, main_name=known.main_name, main_file=known.main_file)
+        earlier = json.loads(settings.get(MODULES, "[]")) if is_same else []
+        store.put_settings(
+            {
+                APPLICATION: application.to_json(),
+                MODULES: json.dumps(sorted({*modules, *earlier})),
+            }
+        )
+
+
+def _check_options(workers: object, serializer: object, durability: object) -> None:
+    if workers is not None and (
+        isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= 1000
+    ):
+        raise StartError(f"workers: {workers!r} is not a whole number from 0 to 1000")
+    if serializer not in ("json", "pickle"):
+        raise StartError(f"serializer: {serializer!r} is not one of json, pickle")
+    if durability not in ("full", "normal"):
+        raise StartError(f"durability: {durability!r} is not one of full, normal")

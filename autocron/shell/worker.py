@@ -1,0 +1,270 @@
+"""A worker: one process that runs one task at a time.
+
+The main thread runs the engine, and with it the user's functions. A second thread watches the
+channel to the supervisor and the signals, so that a task that never ends can not keep the worker
+from leaving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import Any, Dict, List, Optional
+
+from autocron.app import default_app
+from autocron.core.errors import AutocronError
+from autocron.core.settings import Settings
+from autocron.engine import Engine, Tick
+from autocron.shell.application import Application
+from autocron.shell.channel import LOOK, STOP, Channel
+from autocron.shell.clock import SystemClock
+from autocron.shell.code import Code
+from autocron.shell.crew import GRACE_SECONDS
+from autocron.shell.ids import new_id
+from autocron.shell.invoke import FunctionInvoker
+from autocron.shell.launch import launch_supervisor
+from autocron.shell.mode import WORKER_VARIABLE
+from autocron.shell.output import flush_output, guard_output
+from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
+from autocron.shell.service import local_backend
+from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.wakeup import SocketWaker, drain
+from autocron.zones import load_zone
+
+logger = logging.getLogger("autocron")
+
+_TROUBLE_PAUSE_SECONDS = 0.5
+
+
+class WorkerService:
+    """What a started App is inside a worker: calls of tasks are stored, as everywhere."""
+
+    is_serving = True
+
+    def __init__(self, database: str, clock: SystemClock, durability: str, waker: Any) -> None:
+        self.clock = clock
+        # What a task calls is a promise like any call, hence a store of its own: the worker's
+        # bookkeeping need not be synced, since losing it only means running again.
+        self.backend = local_backend(
+            SQLiteStore(database, durability=durability), clock, waker=waker
+        )
+
+    def matches(self, database: str) -> bool:
+        """In a worker ``start()`` does nothing, whatever it is given."""
+        return True
+
+    def announce(self) -> None:
+        """A worker declares what it has imported by itself."""
+
+    def stop(self) -> None:
+        """In a worker ``stop()`` does nothing."""
+
+
+class Worker:
+    """Runs tasks until it is told to leave."""
+
+    def __init__(self, database: str, name: str, channel: Channel, wake: socket.socket) -> None:
+        self._database = database
+        self._name = name
+        self._channel = channel
+        self._wake = wake
+        self._folder = RunFolder(database)
+        self._clock = SystemClock()
+        self._store = SQLiteStore(database, durability="normal")
+        self._is_leaving = False
+        self._stir_reader, self._stir_writer = os.pipe()
+        self._signal_reader, self._signal_writer = os.pipe()
+        for descriptor in (self._stir_reader, self._stir_writer, self._signal_writer):
+            os.set_blocking(descriptor, False)
+
+    def run(self) -> None:
+        """Import the application, and run its tasks."""
+        lock = acquire(self._folder.worker(self._name))
+        if lock is None:
+            return
+        application = self._hear_application()
+        if application is None:
+            return
+        self._listen_to_signals()
+        threading.Thread(target=self._watch, name="autocron-watch", daemon=True).start()
+        self._store.open(create=False)
+        service = WorkerService(
+            self._database, self._clock, application.durability, SocketWaker(self._folder.wake)
+        )
+        default_app.use(service)
+        default_app.serializer = application.serializer
+        default_app.default_zone = application.tz
+        os.environ[WORKER_VARIABLE] = self._name
+        code = Code(default_app, application, self._store)
+        code.load()
+        code.declare(service.backend, self._clock.now())
+        self._channel.send(files=code.changed_files())
+        engine = Engine(
+            self._store,
+            self._clock,
+            zones=load_zone,
+            new_id=new_id,
+            waker=SocketWaker(self._folder.wake),
+            invoker=FunctionInvoker(code.find, lambda: default_app.codec),
+            worker=self._name,
+        )
+        self._loop(engine, code)
+        flush_output()
+        # What user code has left behind (threads, exit handlers) must not keep the process.
+        os._exit(0)
+
+    def _hear_application(self) -> Optional[Application]:
+        """Wait for what the supervisor says first."""
+        messages: List[Dict[str, Any]] = []
+        while not messages and self._channel.is_open:
+            messages = self._channel.receive()
+        if not messages:
+            return None
+        return Application.from_json(messages[0]["application"])
+
+    # -- working ------------------------------------------------------------------------------
+
+    def _loop(self, engine: Engine, code: Code) -> None:
+        was_idle = True
+        while not (self._is_leaving and engine.in_hand is None):
+            try:
+                tick = engine.tick(claim=not self._is_leaving)
+            except AutocronError as error:
+                logger.error("%s: %s", self._database, error)
+                self._sleep(_TROUBLE_PAUSE_SECONDS)
+                continue
+            if tick.finished is not None:
+                self._clean_up(code)
+            if tick.trouble is not None:
+                # The outcome is in hand and is tried again; the task is not run again.
+                logger.error("%s: %s", self._database, tick.trouble)
+                self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
+            elif tick.claimed is not None:
+                if was_idle:
+                    # Several tasks may have become due at once: let another worker look, too.
+                    engine.wake()
+                was_idle = False
+            elif not self._is_leaving:
+                was_idle = True
+                self._sleep(self._idle_seconds(tick))
+
+    def _idle_seconds(self, tick: Tick) -> float:
+        settings = Settings.read(self._store.settings())
+        if tick.next_at is None:
+            return settings.worker_idle_time
+        seconds = (tick.next_at - self._clock.now()).total_seconds()
+        return max(0.0, min(seconds, settings.worker_idle_time))
+
+    def _sleep(self, seconds: float, for_work: bool = True) -> None:
+        """Sleep until somebody says that there is work or that we are to leave, or for so long."""
+        listened: List[Any] = [self._stir_reader, self._wake] if for_work else [self._stir_reader]
+        ready, _, _ = select.select(listened, [], [], seconds)
+        if self._wake in ready:
+            drain(self._wake)
+        if self._stir_reader in ready:
+            os.read(self._stir_reader, 4096)
+
+    def _clean_up(self, code: Code) -> None:
+        """Undo what a task may have done to the process, and pass on what it printed."""
+        code.return_to_directory()
+        flush_output()
+        files = code.changed_files()
+        if files:
+            self._channel.send(files=files)
+
+    # -- leaving ------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        # The handlers do nothing; the descriptor wakes the watching thread even while the main
+        # thread is stuck in C code, which no Python handler could interrupt.
+        signal.set_wakeup_fd(self._signal_writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _watch(self) -> None:
+        """Wait for the word to leave, and see to it that this worker does."""
+        must_hurry = False
+        while not must_hurry:
+            listened: List[Any] = [self._channel, self._signal_reader]
+            ready, _, _ = select.select(listened, [], [])
+            if self._signal_reader in ready:
+                numbers = os.read(self._signal_reader, 64)
+                must_hurry = signal.SIGTERM in numbers or signal.SIGINT in numbers
+            if self._channel in ready:
+                for message in self._channel.receive():
+                    if message["do"] == LOOK:
+                        self._stir()
+                        continue
+                    self._leave()
+                    must_hurry = must_hurry or message["do"] == STOP
+                if not self._channel.is_open:
+                    self._outlive_supervisor()
+                    must_hurry = True
+        self._leave()
+        # Wait out the grace; a second word changes nothing.
+        threading.Event().wait(GRACE_SECONDS)
+        self._hand_back()
+        flush_output()
+        os._exit(0)
+
+    def _outlive_supervisor(self) -> None:
+        """The supervisor was killed: start the next one, or, without an application, hurry."""
+        self._leave()
+        if is_shared(self._folder.application):
+            launch_supervisor(self._database, takes_over=True)
+            # The task in hand may take its time for as long as its application lives.
+            wait_until_unshared(self._folder.application)
+
+    def _leave(self) -> None:
+        self._is_leaving = True
+        self._stir()
+
+    def _stir(self) -> None:
+        """Wake the main thread if it sleeps."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._stir_writer, b"!")
+
+    def _hand_back(self) -> None:
+        try:
+            engine = Engine(
+                SQLiteStore(self._database, durability="normal"),
+                self._clock,
+                zones=load_zone,
+                new_id=new_id,
+                waker=SocketWaker(self._folder.wake),
+            )
+            for task in engine.hand_back(self._name):
+                logger.warning("task %s (%s) is handed back: its worker has to leave", *_who(task))
+        except AutocronError as error:
+            # Whoever comes next finds that this worker is gone, and takes it back.
+            logger.error("%s: %s", self._database, error)
+
+
+def _who(task: Any) -> Any:
+    return task.id, task.name
+
+
+def main(database: str, name: str, channel: str, wake: str) -> None:
+    """Run a worker in this process; the last two arguments are inherited descriptors."""
+    guard_output()
+    for descriptor in (channel, wake):
+        os.set_inheritable(int(descriptor), False)
+    worker = Worker(
+        database,
+        name,
+        Channel(socket.socket(fileno=int(channel))),
+        socket.socket(fileno=int(wake)),
+    )
+    try:
+        worker.run()
+    except AutocronError as error:
+        print(f"autocron: a worker can not go on: {error}", file=sys.stderr)
+        flush_output()
+        sys.exit(1)
