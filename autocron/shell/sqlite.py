@@ -27,6 +27,10 @@ from autocron.shell.rows import (
 
 _TASK = ", ".join(TASK_COLUMNS)
 _ADD = f"INSERT INTO tasks ({_TASK}) VALUES ({', '.join('?' * len(TASK_COLUMNS))})"
+_SWAP = (
+    f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in TASK_COLUMNS[1:])} "
+    f"WHERE id = ? AND revision = ?"
+)
 _GET = f"SELECT {_TASK} FROM tasks WHERE id = ?"
 
 # Both walk down the priorities among the waiting tasks, each step a seek in one index: there are
@@ -115,18 +119,11 @@ class SQLiteStore(Database):
 
         Arguments:
             before: The task as it was read.
-            after: What it is to become.
+            after: What it is to become; its id stays.
         """
-        old, new = task_row(before), task_row(after)
-        # Only what has changed is set, so that only the indexes concerned are updated.
-        changed = [place for place, value in enumerate(new) if value != old[place]]
-        places = ", ".join(f"{TASK_COLUMNS[place]} = ?" for place in changed) or "id = id"
-        count = self.write(
-            f"change task {before.id}",
-            f"UPDATE tasks SET {places} WHERE id = ? AND revision = ?",
-            (*(new[place] for place in changed), before.id, before.revision),
-        )
-        return count == 1
+        _, *changes = task_row(after)
+        doing = f"change task {before.id}"
+        return self.write(doing, _SWAP, (*changes, before.id, before.revision)) == 1
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""

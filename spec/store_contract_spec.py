@@ -1,0 +1,309 @@
+"""The store of the engine.
+
+The engine keeps nothing in memory that may not be lost: every task, schedule and setting is in a
+store. A store keeps values and never judges them. What it may be relied on for:
+
+* A value comes back equal, to the microsecond and the last character.
+* ``swap`` replaces a task only if nobody has changed it since it was read: the revision is
+  compared. So of any number of workers that claim one task, one gets it; and a worker that was
+  thought dead cannot finish what another one holds.
+* ``claimable`` is the task to run next: due, its lock not held by a running task; by priority, due
+  time and age.
+* A transaction is kept as a whole or not at all, and nobody else sees its parts. Writers take
+  turns, so what a transaction has read still holds when it writes.
+* ``purge`` removes a bounded batch, the oldest first.
+
+Each promise is one check of ``autocron.testing.contract``, which anyone's store can be held
+against. Here the SQLite store is, on a file and in memory; then random histories compare it with a
+store that is a few dictionaries, too simple to be wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from autocron.core.events import Cancelled, Claimed, Failed, HandedBack, Retried, Succeeded
+from autocron.core.machine import TRANSITIONS, apply
+from autocron.core.task import Failure, TaskState
+from autocron.shell.sqlite import SQLiteStore
+from autocron.testing.contract import STORE_CHECKS
+from autocron.testing.contract.tools import NOW, a_schedule, a_task
+
+
+@pytest.fixture(params=["file", "memory"])
+def make_store(request, tmp_path):
+    """Makes new and empty stores, closed at the end."""
+    made = []
+
+    def make():
+        where = str(tmp_path / f"{len(made)}.db") if request.param == "file" else ":memory:"
+        made.append(SQLiteStore(where, durability="normal"))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__[6:])
+def it_keeps_the_promise_that(check, make_store):
+    check(make_store)
+
+
+def it_has_each_check_in_the_contract_once():
+    names = [check.__name__ for check in STORE_CHECKS]
+    assert len(set(names)) == len(names)
+    assert all(
+        check.__doc__ and name.startswith("check_") for check, name in zip(STORE_CHECKS, names)
+    )
+
+
+# -- random histories ---------------------------------------------------------------------------
+
+
+class DictStore:
+    """The model: what a store is, in dictionaries."""
+
+    def __init__(self) -> None:
+        self.tasks: Dict[str, Any] = {}
+        self.keys: Dict[str, Any] = {}
+        self.words: Dict[str, str] = {}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        saved = dict(self.tasks), dict(self.keys), dict(self.words)
+        try:
+            yield
+        except BaseException:
+            self.tasks, self.keys, self.words = saved
+            raise
+
+    def add(self, task):
+        self.tasks[task.id] = task
+
+    def swap(self, before, after):
+        stored = self.tasks.get(before.id)
+        if stored is None or stored.revision != before.revision:
+            return False
+        self.tasks[before.id] = after
+        return True
+
+    def get(self, task_id):
+        return self.tasks.get(task_id)
+
+    def waiting(self):
+        return [task for task in self.tasks.values() if task.state is TaskState.WAITING]
+
+    def claimable(self, now):
+        held = {task.lock for task in self.find(state=TaskState.RUNNING)} - {None}
+        free = [task for task in self.waiting() if task.run_at <= now and task.lock not in held]
+        # min() gives the first of equals, and the dictionary keeps the order of adding.
+        return min(free, key=lambda task: (-task.priority, task.run_at), default=None)
+
+    def next_due_at(self, after):
+        return min((task.run_at for task in self.waiting() if task.run_at > after), default=None)
+
+    def find(self, *, limit=None, **wanted):
+        found = [
+            task
+            for task in self.tasks.values()
+            if all(getattr(task, name) == value for name, value in wanted.items())
+        ]
+        return found[:limit]
+
+    def counts(self):
+        return {state: len(self.find(state=state)) for state in TaskState}
+
+    def oldest_due_at(self, now):
+        return min((task.run_at for task in self.waiting() if task.run_at <= now), default=None)
+
+    def purge(self, state, finished_before, limit):
+        ended = [t for t in self.find(state=state) if t.finished_at < finished_before]
+        ended.sort(key=lambda task: task.finished_at)
+        for task in ended[:limit]:
+            del self.tasks[task.id]
+        return len(ended[:limit])
+
+    def shift(self, seconds):
+        moved = [task for task in self.waiting() if task.elapsed]
+        for task in moved:
+            run_at = task.run_at + timedelta(seconds=seconds)
+            self.tasks[task.id] = replace(task, run_at=run_at, revision=task.revision + 1)
+        return len(moved)
+
+    def schedules(self):
+        return [self.keys[key] for key in sorted(self.keys)]
+
+    def swap_schedule(self, before, after):
+        key = (before or after).key
+        if self.keys.get(key) != before:
+            return False
+        if after is None:
+            del self.keys[key]
+        else:
+            self.keys[key] = after
+        return True
+
+    def settings(self):
+        return dict(self.words)
+
+    def put_settings(self, changes):
+        for name, word in changes.items():
+            if word is None:
+                self.words.pop(name, None)
+            else:
+                self.words[name] = word
+
+
+Step = Callable[[Any], Any]
+
+SECONDS = st.sampled_from([-60.0, -0.000001, 0.0, 0.000001, 1.0, 60.0])
+MAYBE_KEYS = st.sampled_from([None, "A", "B"])
+IDS = itertools.count()
+
+new_tasks = st.builds(
+    lambda seconds, options: a_task(f"t{next(IDS)}", seconds, **options),
+    SECONDS,
+    st.fixed_dictionaries(
+        {
+            "priority": st.sampled_from([-100, 0, 0, 1, 100]),
+            "elapsed": st.booleans(),
+            "lock": MAYBE_KEYS,
+            "unique": MAYBE_KEYS,
+            "schedule": MAYBE_KEYS,
+        }
+    ),
+)
+instants = SECONDS.map(lambda seconds: NOW + timedelta(seconds=seconds))
+events = st.one_of(
+    st.builds(Claimed, st.sampled_from(["w1", "w2"]), instants),
+    st.builds(Succeeded, st.just("1"), instants),
+    st.builds(Failed, st.just(Failure("E", "m", "tb")), instants),
+    st.builds(HandedBack, st.none() | instants, st.none() | instants),
+    st.builds(Cancelled, instants),
+    st.builds(Retried, instants),
+)
+schedules = st.builds(
+    lambda key, at: a_schedule(key, watermark_at=at), st.sampled_from(["k1", "k2"]), instants
+)
+
+
+def swap_stored(number: int, event: Any, stale: bool) -> Step:
+    """Swap the task at a place from what is stored, or from its former revision."""
+
+    def step(store: Any) -> Any:
+        fitting = [task for task in store.find() if type(event) in TRANSITIONS[task.state]]
+        if not fitting:
+            return None
+        task = fitting[number % len(fitting)]
+        before = replace(task, revision=task.revision - 1) if stale else task
+        return store.swap(before, apply(task, event))
+
+    return step
+
+
+def claim(worker: str, now: Any) -> Step:
+    def step(store: Any) -> Any:
+        task = store.claimable(now)
+        return task and (task, store.swap(task, apply(task, Claimed(worker, now))))
+
+    return step
+
+
+def swap_schedule(given: Tuple[Optional[Any], Optional[Any]]) -> Step:
+    before, after = given
+    if before is not None and after is not None:
+        after = replace(after, key=before.key)
+    return lambda store: (before or after) and store.swap_schedule(before, after)
+
+
+steps = st.one_of(
+    new_tasks.map(lambda task: lambda store: store.add(task)),
+    st.builds(swap_stored, st.integers(0, 99), events, st.just(False)),
+    st.builds(swap_stored, st.integers(0, 99), events, st.booleans()),
+    st.builds(claim, st.sampled_from(["w1", "w2"]), instants),
+    st.builds(
+        lambda state, at, limit: lambda store: store.purge(state, at, limit),
+        st.sampled_from([state for state in TaskState if state.is_final]),
+        instants,
+        st.integers(0, 3),
+    ),
+    SECONDS.map(lambda seconds: lambda store: store.shift(seconds)),
+    st.tuples(st.none() | schedules, st.none() | schedules).map(swap_schedule),
+    st.dictionaries(st.sampled_from("ab"), st.none() | st.sampled_from("12")).map(
+        lambda changes: lambda store: store.put_settings(changes)
+    ),
+)
+
+
+class Undo(Exception):
+    pass
+
+
+class StoreHistory(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = SQLiteStore(":memory:")
+        self.model = DictStore()
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    def both(self, step: Step) -> None:
+        assert step(self.store) == step(self.model)
+
+    @rule(step=steps)
+    def do(self, step: Step) -> None:
+        self.both(step)
+
+    @rule(several=st.lists(steps, max_size=4), more=st.lists(steps, max_size=2))
+    def do_in_one_transaction(self, several: List[Step], more: List[Step]) -> None:
+        with self.store.transaction(), self.model.transaction():
+            for step in several:
+                self.both(step)
+            with self.store.transaction():
+                for step in more:
+                    self.both(step)
+
+    @rule(several=st.lists(steps, min_size=1, max_size=4))
+    def do_and_undo(self, several: List[Step]) -> None:
+        with suppress(Undo), self.store.transaction(), self.model.transaction():
+            for step in several:
+                self.both(step)
+            raise Undo
+
+    @invariant()
+    def nothing_is_different(self) -> None:
+        store, model = self.store, self.model
+        assert store.find() == model.find()
+        assert store.schedules() == model.schedules()
+        assert store.settings() == model.settings()
+        assert store.stats(NOW).counts == model.counts()
+        for seconds in (-60.0, 0.0, 1.0):
+            at = NOW + timedelta(seconds=seconds)
+            assert store.claimable(at) == model.claimable(at)
+            assert store.next_due_at(at) == model.next_due_at(at)
+            assert store.stats(at).oldest_due_at == model.oldest_due_at(at)
+        for wanted in (
+            {"state": TaskState.WAITING, "unique": "A", "limit": 1},
+            {"state": TaskState.RUNNING, "worker": "w1"},
+            {"state": TaskState.FAILED, "schedule": "B"},
+            {"schedule": "A", "limit": 2},
+        ):
+            assert store.find(**wanted) == model.find(**wanted)
+
+
+StoreHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+class DescribeStoreHistory(StoreHistory.TestCase):
+    """Any history of changes and transactions leaves both stores with the same answers."""
