@@ -13,7 +13,7 @@
     autocron.start("project.db")
 """
 
-from autocron.app import App, default_app
+from autocron.app import default_app
 from autocron.core.errors import (
     AutocronError,
     InvalidSchedule,
@@ -40,7 +40,6 @@ stop = default_app.stop
 get_result = default_app.get_result
 
 __all__ = [
-    "App",
     "AutocronError",
     "InvalidSchedule",
     "InvalidTask",

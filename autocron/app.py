@@ -99,7 +99,7 @@ class Service(Protocol):
         """Whether calls go to workers."""
         ...
 
-    def matches(self, database: str) -> bool:
+    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
         """Tell whether ``start()`` with this database would be the same again."""
         ...
 
@@ -124,7 +124,6 @@ class App:
         self.default_zone: Optional[str] = None
         self.serializer = "json"
         self._service: Optional[Service] = None
-        self._is_locked = False
         self._starting = threading.RLock()
 
     # -- decorators -------------------------------------------------------------------------
@@ -427,8 +426,11 @@ class App:
             InvalidTask: A task function is where no worker can find it.
         """
         with self._starting:
-            if self._service is not None and self._service.matches(os.fspath(database)):
+            if self._service is not None and self._service.matches(database):
                 return self._service.is_serving
+            if sys.platform == "win32":
+                logger.warning("workers are not supported on Windows yet: calls run in place")
+                return False
             from autocron.shell.service import start_service
 
             caller: Mapping[str, Any] = sys._getframe(1).f_globals

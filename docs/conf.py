@@ -17,7 +17,7 @@ author = "autocron contributors"
 copyright = "autocron contributors"  # Sphinx's own name for it
 release = metadata.version("autocron")
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -38,7 +38,6 @@ class Code:
         self._app = app
         self._application = application
         self._store = store
-        self._imported: Set[str] = set()
         self._missing: Set[str] = set()
         self._told: Dict[str, Optional[Tuple[int, int]]] = {}
         self._standard = tuple(
@@ -99,8 +98,6 @@ class Code:
     def _import(self, name: str) -> None:
         if name not in sys.modules:
             self._guarded(name, lambda: importlib.import_module(name))
-        if name in sys.modules:
-            self._imported.add(name)
 
     def _guarded(self, name: str, load: object) -> None:
         """Import something; user code may do anything then, SystemExit included."""
@@ -119,9 +116,9 @@ class Code:
 
     def declare(self, backend: Backend, now: datetime) -> None:
         """Declare the schedules that were found, and forget those that are no longer written."""
-        backend.declare(
-            declared(self._app, now), complete_for=sorted(self._imported | self._missing)
-        )
+        stored = {s.name.partition(":")[0] for s in self._store.schedules()}
+        seen = {name for name in stored if name in sys.modules or name in self._missing}
+        backend.declare(declared(self._app, now), complete_for=seen)
         if self._missing:
             left = [name for name in self._modules() if name not in self._missing]
             self._store.put_settings({MODULES: json.dumps(left)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Mapping, Optional, Sequence, Tuple
 
-# Set in every worker, so that children of tasks know where they are.
+# Set in every worker to the path of its database, so that children of tasks know where they are.
 WORKER_VARIABLE = "AUTOCRON_WORKER"
 
 _DJANGO_TOOLS = ("manage.py", "django-admin", "django-admin.py")
@@ -13,11 +13,12 @@ _DJANGO_SERVERS = ("runserver", "runserver_plus", "testserver")
 
 
 def why_attach(
-    workers: Optional[int], environ: Mapping[str, str], argv: Sequence[str]
+    database: str, workers: Optional[int], environ: Mapping[str, str], argv: Sequence[str]
 ) -> Optional[str]:
     """Tell why a process only attaches: its calls are stored, but it starts no workers.
 
     Arguments:
+        database: The path of the database.
         workers: What ``start(workers=…)`` was given.
         environ: The environment of the process.
         argv: Its command line.
@@ -25,7 +26,7 @@ def why_attach(
     Returns:
         The reason, or None if it serves.
     """
-    if WORKER_VARIABLE in environ:
+    if environ.get(WORKER_VARIABLE) == database:
         return "this process is the child of a task"
     if workers == 0:
         return "workers=0"

@@ -27,6 +27,7 @@ from autocron.shell.clock import SystemClock
 from autocron.shell.ids import new_id
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
+from autocron.shell.main_script import warn_if_unguarded
 from autocron.shell.mode import why_attach
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
@@ -95,25 +96,26 @@ class AppService:
         self.backend = local_backend(store, self.clock, waker=self._waker)
         self.is_serving = False
         self._share: Optional[Share] = None
+        self._is_stopped = False
 
     # -- what the App asks --------------------------------------------------------------------
 
-    def matches(self, database: str) -> bool:
+    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
         """Tell whether a further ``start()`` is the same again; see :class:`autocron.app.Service`.
 
         Raises:
             StartError: It names another database.
         """
         path = database_path(database, make_folder=False)
-        if path != self._folder.database:
+        if path != self._folder.database and not self._is_stopped:
             raise StartError(
                 f"autocron is started with {self._folder.database!r} in this process, and can not "
                 f"also be started with {path!r}: one application has one database"
             )
-        return self._share is not None
+        return self._share is not None and path == self._folder.database
 
     def announce(self) -> None:
-        """Make known what was decorated after the start, by one write."""
+        """Make known what has been decorated up to now, by one write."""
         store = self.backend.store
         known = set(json.loads(store.settings().get(MODULES, "[]")))
         modules = known | set(self._app.registry.modules())
@@ -124,6 +126,7 @@ class AppService:
 
     def stop(self) -> None:
         """Give up the share; the last process waits until the workers are gone."""
+        self._is_stopped = True
         if self._share is None:
             return
         self._share.release()
@@ -194,9 +197,6 @@ def start_service(
     Arguments and errors are those of ``start``; ``caller`` holds the global names of its caller.
     """
     _check_options(workers, serializer, durability)
-    if sys.platform == "win32":
-        logger.warning("autocron: workers are not supported on Windows yet; calls run in place")
-        return None
     path = database_path(database)
     app.check_reachable()
     store = SQLiteStore(path, durability=durability)
@@ -209,30 +209,30 @@ def start_service(
     folder = RunFolder(path)
     folder.make()
     service = AppService(app, folder, store)
-    reason = why_attach(workers, os.environ, sys.argv)
-    lived_before = is_shared(folder.application)
-    if reason is None:
-        application = describe(
-            caller,
-            app.registry.modules(),
-            serializer=serializer,
-            durability=durability,
-            tz=app.zone_name,
-            workers=workers,
-        )
-        _register(store, application, app.registry.modules(), lived_before)
-    service.backend.declare(declared(app, service.clock.now()))
+    reason = why_attach(path, workers, os.environ, sys.argv)
     if reason is not None:
+        service.announce()
         logger.info("autocron: attached to %s, no workers started: %s", path, reason)
         return service
+    lived_before = is_shared(folder.application)
+    application = describe(
+        caller,
+        app.registry.modules(),
+        serializer=serializer,
+        durability=durability,
+        tz=app.zone_name,
+        workers=workers,
+    )
+    if application.main_file is not None:
+        warn_if_unguarded(application.main_file)
+    _register(store, application, lived_before)
+    service.announce()
     service.serve(lived_before)
     logger.info("autocron: serving %s", path)
     return service
 
 
-def _register(
-    store: SQLiteStore, application: Application, modules: List[str], is_served: bool
-) -> None:
+def _register(store: SQLiteStore, application: Application, is_served: bool) -> None:
     """Write down which application this is; refuse if another one is being served."""
     with store.transaction():
         settings = store.settings()
@@ -247,13 +247,10 @@ def _register(
         if known is not None and is_same and application.main_name is None:
             # Another process of the same application may have tasks in its main script.
             application = replace(application, main_name=known.main_name, main_file=known.main_file)
-        earlier = json.loads(settings.get(MODULES, "[]")) if is_same else []
-        store.put_settings(
-            {
-                APPLICATION: application.to_json(),
-                MODULES: json.dumps(sorted({*modules, *earlier})),
-            }
-        )
+        store.put_settings({APPLICATION: application.to_json()})
+        if not is_same:
+            # Whatever another application has left behind is not importable here.
+            store.put_settings({MODULES: None})
 
 
 def _check_options(workers: object, serializer: object, durability: object) -> None:

@@ -18,7 +18,7 @@ import threading
 from typing import Any, Dict, List, Optional
 
 from autocron.app import default_app
-from autocron.core.errors import AutocronError
+from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
 from autocron.engine import Engine, Tick
 from autocron.shell.application import Application
@@ -29,6 +29,7 @@ from autocron.shell.crew import GRACE_SECONDS
 from autocron.shell.ids import new_id
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.launch import launch_supervisor
+from autocron.shell.local import LocalBackend
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output
 from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
@@ -49,13 +50,29 @@ class WorkerService:
 
     def __init__(self, database: str, clock: SystemClock, durability: str, waker: Any) -> None:
         self.clock = clock
+        self.is_loading = True
         # What a task calls is a promise like any call, hence a store of its own: the worker's
         # bookkeeping need not be synced, since losing it only means running again.
-        self.backend = local_backend(
+        self._backend = local_backend(
             SQLiteStore(database, durability=durability), clock, waker=waker
         )
 
-    def matches(self, database: str) -> bool:
+    @property
+    def backend(self) -> LocalBackend:
+        """The engine that takes the calls of tasks.
+
+        Raises:
+            StartError: The worker is still importing the application.
+        """
+        if self.is_loading:
+            raise StartError(
+                "a delayed function is called at the top level of a module, where each worker that "
+                "imports it would call it again; put the call into a function, or in the main "
+                "script under \"if __name__ == '__main__':\""
+            )
+        return self._backend
+
+    def matches(self, database: object) -> bool:
         """In a worker ``start()`` does nothing, whatever it is given."""
         return True
 
@@ -100,9 +117,10 @@ class Worker:
         default_app.use(service)
         default_app.serializer = application.serializer
         default_app.default_zone = application.tz
-        os.environ[WORKER_VARIABLE] = self._name
+        os.environ[WORKER_VARIABLE] = self._database
         code = Code(default_app, application, self._store)
         code.load()
+        service.is_loading = False
         code.declare(service.backend, self._clock.now())
         self._channel.send(files=code.changed_files())
         engine = Engine(
