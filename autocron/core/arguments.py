@@ -13,8 +13,8 @@ tag                       payload
 ``$int``                  hexadecimal; only for integers of more than 2,000 bits
 ``$bytes, $bytearray``    base64
 ``$date``                 ISO 8601
-``$datetime``, ``$time``  ISO 8601, or with a named zone or a fold
-                          ``{"at": ISO 8601, "zone": key, "name": offset's name, "fold": 1}``
+``$datetime``, ``$time``  ISO 8601, or that as ``at`` with what ISO 8601 does not say: ``zone`` (a
+                          key), ``name`` and ``offset`` (of a fixed offset), ``fold``
 ``$timedelta``            days, seconds, microseconds
 ``$decimal``, ``$uuid``   its text
 ``$path``                 its text; loads as the ``Path`` of the machine that loads it
@@ -400,9 +400,12 @@ def _encode_moment(value: Union[datetime, time]) -> Any:
     details: Dict[str, Any] = {}
     zone = value.tzinfo
     if type(zone) is timezone:
-        name = zone.tzname(None)
-        if name != timezone(zone.utcoffset(None)).tzname(None):
+        offset, name = zone.utcoffset(None), zone.tzname(None)
+        if name != timezone(offset).tzname(None):
             details["name"] = _encode(name, 0)
+        if offset.microseconds:  # Python does not read its own text of +00:00:00.000001.
+            details["offset"] = [offset.days, offset.seconds, offset.microseconds]
+            value = value.replace(tzinfo=None)
     elif zone is not None:
         details["zone"] = _encode(_zone_key(zone), 0)
         value = value.replace(tzinfo=None)
@@ -567,11 +570,14 @@ def _decode_moment(from_text: Callable[[str], Any], payload: Any) -> Any:
     if type(payload) is str:
         return from_text(payload)
     value = from_text(payload["at"])
+    zone = value.tzinfo
     if "zone" in payload:
-        value = value.replace(tzinfo=_zone(payload["zone"]))
-    elif "name" in payload:
-        value = value.replace(tzinfo=timezone(value.utcoffset(), payload["name"]))
-    return value.replace(fold=payload.get("fold", 0))
+        zone = _zone(payload["zone"])
+    if "offset" in payload:
+        zone = timezone(timedelta(*payload["offset"]))
+    if "name" in payload:
+        zone = timezone(zone.utcoffset(None), payload["name"])
+    return value.replace(tzinfo=zone, fold=payload.get("fold", 0))
 
 
 def _zone(key: str) -> Any:
