@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import calendar
+import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Callable, List, NamedTuple
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -141,3 +143,144 @@ def scan(text, after, until, zone):
         shown = max(shown, wall + stride)
         now += stride
     return found
+
+
+# croniter
+
+
+class Difference(NamedTuple):
+    """Where croniter and autocron differ on purpose.
+
+    ``ours`` and ``theirs`` are the next runs in wall time of the zone, or the word "refused".
+    ``applies`` tells, from the five fields, which other texts fall under it.
+    """
+
+    what: str
+    reason: str
+    text: str
+    after: str
+    zone: str
+    ours: str
+    theirs: str
+    applies: Callable[[List[str]], bool]
+
+
+KNOWN_DIFFERENCES = (
+    Difference(
+        "a range of one",
+        "croniter takes 6-6 as a full turn; crontab(5) has a range include its ends: 6",
+        "0 0 * * 6-6",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-02 00:00, 2024-03-09 00:00",
+        "2024-03-02 00:00, 2024-03-03 00:00",
+        lambda fields: any(re.search(r"(?<!\w)(\w+)-\1(?!\w)", field) for field in fields),
+    ),
+    Difference(
+        "a reversed range",
+        "croniter turns it around the end of the field; crontab(5) has first <= last",
+        "0 22-1 * * *",
+        "2024-03-01 00:00",
+        "UTC",
+        "refused",
+        "2024-03-01 01:00, 2024-03-01 22:00",
+        lambda fields: False,  # our texts have none
+    ),
+    Difference(
+        "a step from a weekday",
+        "the field goes to 7, which is Sunday, as in cronie; croniter ends at 6",
+        "0 0 * * 1/2",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-03 00:00, 2024-03-04 00:00",
+        "2024-03-04 00:00, 2024-03-06 00:00",
+        lambda fields: re.search(r"(^|,)\w+/", fields[4]) is not None,
+    ),
+    Difference(
+        "an nth weekday beside a date",
+        "neither field starts with *, so one is enough; croniter forgets the date here",
+        "0 0 10 * mon#2",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-10 00:00, 2024-03-11 00:00",
+        "2024-03-11 00:00, 2024-04-08 00:00",
+        lambda fields: "#" in fields[4],
+    ),
+    Difference(
+        "a star that is not the first character",
+        "crontab(5) asks how the field starts; croniter takes 1,* for *",
+        "0 0 1,* * 1",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-02 00:00, 2024-03-03 00:00",
+        "2024-03-04 00:00, 2024-03-11 00:00",
+        lambda fields: "*" in fields[2][1:] or "*" in fields[4][1:],
+    ),
+    Difference(
+        "an nth weekday in a list",
+        "croniter knows no list of both kinds",
+        "0 0 * * 5,mon#2",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-08 00:00, 2024-03-11 00:00",
+        "refused",
+        lambda fields: "#" in fields[4],
+    ),
+    Difference(
+        "the last weekday",
+        "croniter writes L5 for 5L",
+        "0 0 * * 5L",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-29 00:00, 2024-04-26 00:00",
+        "refused",
+        lambda fields: any(is_last(item) for item in fields[4].lower().split(",")),
+    ),
+    Difference(
+        "the last working day",
+        "croniter does not know LW, and nW not in every release",
+        "0 0 LW * *",
+        "2024-03-01 00:00",
+        "UTC",
+        "2024-03-29 00:00, 2024-04-30 00:00",
+        "refused",
+        lambda fields: "w" in fields[2].lower(),
+    ),
+    Difference(
+        "what never fires",
+        "refused where it is written; croniter fails when it is asked for a run",
+        "0 0 30 2 *",
+        "2024-03-01 00:00",
+        "UTC",
+        "refused",
+        "refused",
+        lambda fields: False,
+    ),
+    Difference(
+        "a fixed time in a fold",
+        "cron(8): run once, on the first pass; croniter runs on both",
+        "30 1 * * *",
+        "2024-11-03 00:00",
+        "America/New_York",
+        "2024-11-03 01:30, 2024-11-04 01:30",
+        "2024-11-03 01:30, 2024-11-03 01:30",
+        lambda fields: False,  # the free comparison is in UTC
+    ),
+)
+
+
+def differs(text):
+    """Whether a text of five fields falls under a known difference."""
+    return any(known.applies(text.split()) for known in KNOWN_DIFFERENCES)
+
+
+def croniter_runs(text, after, count):
+    """Return the next runs after an aware datetime as croniter has them, or "refused"."""
+    from croniter import croniter
+
+    try:
+        # Its "cron bug" is Vixie's rule for day fields that start with a star.
+        found = croniter(text, after, implement_cron_bug=True)
+        return [found.get_next(datetime) for _ in range(count)]
+    except ValueError:
+        return "refused"

@@ -123,7 +123,7 @@ def parse(text: str) -> CronExpression:
     if odd is not None:
         number = sum(1 for column, _ in pieces if column <= odd + 1) - 1
         kinds = _SIX if len(pieces) == 6 else _FIVE
-        name = kinds[number].name if 0 <= number < len(kinds) else "expression"
+        name = kinds[number].name if number < len(kinds) else "expression"
         _refuse(
             text,
             name,

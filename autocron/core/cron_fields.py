@@ -108,7 +108,7 @@ class Field:
     @property
     def is_full(self) -> bool:
         """Whether its plain numbers alone are all there are."""
-        high = 6 if self.kind is DAY_OF_WEEK else self.kind.high
+        high = 6 if self.kind == DAY_OF_WEEK else self.kind.high
         return len(self.values) == high - self.kind.low + 1
 
 
