@@ -94,13 +94,14 @@ def apply(task: Task, event: Event) -> Task:
             failure=event.failure,
         )
     if isinstance(event, WorkerLost):
-        # The attempt stays counted: the function may have run, in part or whole.
+        # The attempt stays counted: the function was known, and may have run in part or whole.
         return replace(
             task,
             state=state,
             revision=revision,
             worker=None,
             deaths=task.deaths + (1 if event.charged else 0),
+            unknown_since_at=None,
         )
     if isinstance(event, HandedBack):
         return replace(

@@ -86,7 +86,7 @@ def check_setting(name: str, word: str) -> str:
     expected = f"{kind} of {unit} from {smallest:g} to {largest:.10g}"
     try:
         number = float(int(word)) if whole else float(word)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidSetting(f"{name}: {word!r} is not {expected}") from None
     if not smallest <= number <= largest:
         raise InvalidSetting(f"{name}: {word!r} is not {expected}")

@@ -1,0 +1,346 @@
+"""The life of a task.
+
+A task is one call of a task function. It is in one of five states: it is **waiting** until a worker
+claims it, then **running**, and it ends as **succeeded** or **failed**; or it is **cancelled**
+before it runs. Whether a waiting task is due is a question about time, not a state.
+
+What can happen is an event, and one table says which event fits which state, and what the task
+becomes::
+
+    waiting    Claimed -> running, Cancelled -> cancelled
+    running    Succeeded -> succeeded, Failed -> failed,
+               WorkerLost -> waiting, HandedBack -> waiting
+    succeeded  nothing
+    failed     Retried -> waiting
+    cancelled  Retried -> waiting
+
+An event that does not fit is refused: the error names the event, the task, its state and what does
+fit, and the task is unchanged. A task is a frozen value; whatever happens makes a new one, its
+revision one higher, so that a store can tell a stale value from the present one.
+
+What each event does besides, and nothing more:
+
+Claimed
+    The worker's name and the begin are noted, and one more attempt counted. The claim comes before
+    the run, so that a crash costs an attempt.
+Succeeded, Failed
+    The end and the result or the failure are noted; a former failure is forgotten on success.
+WorkerLost
+    The attempt stays counted, since the function may have run in part or whole; so it was known. A
+    death is counted if it is charged.
+HandedBack
+    As if it had never been claimed: the attempt is not counted. It may be put off.
+Cancelled
+    The end is noted.
+Retried
+    It is due at once, and starts anew: its deaths are forgotten. The last failure stays readable
+    until it ends again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocron.core.errors import AutocronError, IllegalTransition
+from autocron.core.events import (
+    Cancelled,
+    Claimed,
+    Event,
+    Failed,
+    HandedBack,
+    Retried,
+    Succeeded,
+    WorkerLost,
+)
+from autocron.core.machine import TRANSITIONS, apply
+from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from spec.tables import rows, table
+
+NOW = datetime(2024, 2, 29, 12, 0, tzinfo=timezone.utc)
+LATER = NOW + timedelta(seconds=90)
+FAILURE = Failure("ValueError", "text", "Traceback…")
+
+NAMES, LINES = rows("""
+state     | Claimed | Succeeded | Failed | WorkerLost | HandedBack | Cancelled | Retried
+waiting   | running |           |        |            |            | cancelled |
+running   |         | succeeded | failed | waiting    | waiting    |           |
+succeeded |         |           |        |            |            |           |
+failed    |         |           |        |            |            |           | waiting
+cancelled |         |           |        |            |            |           | waiting
+""")
+EVENTS = [
+    Claimed("worker-2", LATER),
+    Succeeded('"value"', LATER),
+    Failed(FAILURE, LATER),
+    WorkerLost(charged=True),
+    HandedBack(),
+    Cancelled(LATER),
+    Retried(LATER),
+]
+CELLS = [
+    pytest.param(TaskState(line[0]), event, word, id=f"{line[0]}-{name}")
+    for line in LINES
+    for name, event, word in zip(NAMES[1:], EVENTS, line[1:])
+]
+FITTING = [cell for cell in CELLS if cell.values[2]]
+EMPTY = [cell for cell in CELLS if not cell.values[2]]
+
+
+def a_task(state, **fields):
+    """A task in this state that has every field filled, so that an event could spoil any."""
+    filled = Task(
+        id="t-1",
+        name="shop.mail:send",
+        payload="[[],{}]",
+        enqueued_at=NOW,
+        run_at=NOW,
+        state=state,
+        revision=6,
+        elapsed=True,
+        priority=3,
+        unique="U",
+        lock="L",
+        schedule="S",
+        occurrence_at=NOW,
+        attempt=2,
+        deaths=1,
+        worker="worker-1" if state is TaskState.RUNNING else None,
+        unknown_since_at=NOW,
+        started_at=NOW,
+        finished_at=NOW if state.is_final else None,
+        result="1" if state is TaskState.SUCCEEDED else None,
+        failure=Failure("OSError", "former"),
+    )
+    return dataclasses.replace(filled, **fields)
+
+
+def changes(before, after):
+    """The fields that differ, as a dictionary; the state and the revision are told elsewhere."""
+    return {
+        field.name: getattr(after, field.name)
+        for field in dataclasses.fields(Task)
+        if getattr(after, field.name) != getattr(before, field.name)
+        and field.name not in ("state", "revision")
+    }
+
+
+class DescribeTheTable:
+    def it_is_the_one_in_this_specification(self):
+        written = {
+            TaskState(line[0]): {
+                type(event): TaskState(word) for event, word in zip(EVENTS, line[1:]) if word
+            }
+            for line in LINES
+        }
+        assert {state: dict(row) for state, row in TRANSITIONS.items()} == written
+
+    def it_has_every_state_and_every_event(self):
+        assert [TaskState(line[0]) for line in LINES] == list(TaskState)
+        assert [type(event) for event in EVENTS] == list(typing.get_args(Event))
+        assert [type(event).__name__ for event in EVENTS] == NAMES[1:]
+        assert len(CELLS) == 35
+
+    def it_can_not_be_changed(self):
+        with pytest.raises(TypeError):
+            TRANSITIONS[TaskState.SUCCEEDED] = {}
+        with pytest.raises(TypeError):
+            TRANSITIONS[TaskState.SUCCEEDED][Retried] = TaskState.WAITING
+
+    @table("""
+    state     | final
+    waiting   | no
+    running   | no
+    succeeded | yes
+    failed    | yes
+    cancelled | yes
+    """)
+    def it_ends_in_three_states(self, state, final):
+        assert TaskState(state).is_final is (final == "yes")
+
+
+class DescribeAnEvent:
+    @pytest.mark.parametrize(("state", "event", "word"), FITTING)
+    def it_leads_to_the_state_in_the_table(self, state, event, word):
+        before = a_task(state)
+        kept = dataclasses.replace(before)
+        after = apply(before, event)
+        assert after.state is TaskState(word)
+        assert after.revision == before.revision + 1
+        assert before == kept
+
+    @pytest.mark.parametrize(("state", "event", "word"), EMPTY)
+    def it_is_refused_where_the_table_is_empty(self, state, event, word):
+        task = a_task(state)
+        kept = dataclasses.replace(task)
+        with pytest.raises(IllegalTransition) as refused:
+            apply(task, event)
+        fitting = ", ".join(n for n, w in zip(NAMES[1:], _line(state)) if w) or "nothing"
+        assert str(refused.value) == (
+            f"{type(event).__name__} can not happen to task t-1 (shop.mail:send), which is "
+            f"{state.value}: {fitting} can"
+        )
+        assert isinstance(refused.value, AutocronError)
+        assert task == kept
+
+    @given(st.lists(st.sampled_from(EVENTS), max_size=30))
+    def it_keeps_what_the_state_says_whatever_happened_before(self, events):
+        task = new_task(Message("shop.mail:send", "[[],{}]"), "t-1", NOW)
+        happened = 0
+        for event in events:
+            try:
+                task = apply(task, event)
+            except IllegalTransition:
+                continue
+            happened += 1
+            assert (task.worker is not None) == (task.state is TaskState.RUNNING)
+            assert (task.finished_at is not None) == task.state.is_final
+            assert (task.result is not None) == (task.state is TaskState.SUCCEEDED)
+            assert task.failure is None or task.state is not TaskState.SUCCEEDED
+            assert task.attempt >= (task.state is TaskState.RUNNING)
+        assert task.revision == happened
+
+    def it_is_a_frozen_value(self):
+        for event in EVENTS:
+            name = dataclasses.fields(event)[0].name
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(event, name, None)
+
+
+def _line(state):
+    return next(line[1:] for line in LINES if line[0] == state.value)
+
+
+class DescribeClaimed:
+    def it_notes_the_worker_and_counts_an_attempt(self):
+        before = a_task(TaskState.WAITING)
+        after = apply(before, Claimed("worker-2", LATER))
+        assert changes(before, after) == {
+            "worker": "worker-2",
+            "started_at": LATER,
+            "attempt": 3,
+        }
+
+
+class DescribeSucceeded:
+    def it_keeps_the_result_and_forgets_former_failures(self):
+        before = a_task(TaskState.RUNNING)
+        after = apply(before, Succeeded('"value"', LATER))
+        assert changes(before, after) == {
+            "worker": None,
+            "finished_at": LATER,
+            "result": '"value"',
+            "failure": None,
+            "unknown_since_at": None,
+        }
+
+
+class DescribeFailed:
+    def it_keeps_the_failure(self):
+        before = a_task(TaskState.RUNNING)
+        after = apply(before, Failed(FAILURE, LATER))
+        assert changes(before, after) == {
+            "worker": None,
+            "finished_at": LATER,
+            "failure": FAILURE,
+        }
+
+
+class DescribeWorkerLost:
+    def it_keeps_the_attempt(self):
+        before = a_task(TaskState.RUNNING)
+        after = apply(before, WorkerLost(charged=False))
+        assert changes(before, after) == {"worker": None, "unknown_since_at": None}
+
+    def it_counts_the_death_if_charged(self):
+        before = a_task(TaskState.RUNNING)
+        after = apply(before, WorkerLost(charged=True))
+        assert changes(before, after) == {"worker": None, "unknown_since_at": None, "deaths": 2}
+
+
+class DescribeHandedBack:
+    def it_is_as_if_it_had_never_been_claimed(self):
+        before = a_task(TaskState.WAITING, unknown_since_at=None)
+        running = apply(before, Claimed("worker-2", LATER))
+        after = apply(running, HandedBack())
+        # When it was begun last is all that is left of it.
+        assert changes(before, after) == {"started_at": LATER}
+
+    def it_may_be_put_off(self):
+        before = a_task(TaskState.RUNNING, unknown_since_at=None)
+        after = apply(before, HandedBack(run_at=LATER, unknown_since_at=NOW))
+        assert changes(before, after) == {
+            "worker": None,
+            "attempt": 1,
+            "run_at": LATER,
+            "unknown_since_at": NOW,
+        }
+
+
+class DescribeCancelled:
+    def it_notes_the_end(self):
+        before = a_task(TaskState.WAITING)
+        assert changes(before, apply(before, Cancelled(LATER))) == {"finished_at": LATER}
+
+
+class DescribeRetried:
+    @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
+    def it_starts_anew_and_at_once(self, state):
+        before = a_task(state)
+        after = apply(before, Retried(LATER))
+        assert changes(before, after) == {
+            "run_at": LATER,
+            "elapsed": False,
+            "finished_at": None,
+            "deaths": 0,
+            "unknown_since_at": None,
+        }
+
+
+class DescribeANewTask:
+    def it_waits_and_is_due_at_once(self):
+        task = new_task(Message("shop.mail:send", "[[1],{}]"), "t-1", NOW)
+        assert task == Task("t-1", "shop.mail:send", "[[1],{}]", enqueued_at=NOW, run_at=NOW)
+        assert task.state is TaskState.WAITING
+        assert (task.revision, task.attempt, task.deaths) == (0, 0, 0)
+
+    def it_has_what_the_message_asks_for(self):
+        message = Message(
+            "shop.jobs:clean",
+            "[[],{}]",
+            run_at=LATER,
+            priority=-7,
+            unique="U",
+            lock="L",
+            schedule="S",
+            occurrence_at=NOW,
+        )
+        task = new_task(message, "t-1", NOW)
+        assert (task.enqueued_at, task.run_at, task.elapsed) == (NOW, LATER, False)
+        assert (task.priority, task.unique, task.lock) == (-7, "U", "L")
+        assert (task.schedule, task.occurrence_at) == ("S", NOW)
+
+    def it_is_due_when_its_delay_has_elapsed(self):
+        task = new_task(Message("a:b", "[[],{}]", delay_seconds=90.0), "t-1", NOW)
+        assert (task.run_at, task.elapsed) == (LATER, True)
+
+    def it_is_a_frozen_value(self):
+        task = new_task(Message("a:b", "[[],{}]"), "t-1", NOW)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            task.state = TaskState.RUNNING
+
+
+class DescribeAFailure:
+    @table("""
+    type       | message    | line
+    ValueError | text       | ValueError: text
+    KeyError   | 'a\\nb'    | 'KeyError: a\\nb'
+    TimeoutError |          | TimeoutError
+    """)
+    def it_tells_type_and_message(self, type, message, line):
+        assert Failure(type, message, "Traceback…").error_message == line
