@@ -112,6 +112,16 @@ class Service(Protocol):
         ...
 
 
+class Rehearsal(Protocol):
+    """What a test puts in the place of ``start()``: tasks run in this process, when told to."""
+
+    def start(
+        self, database: Union[str, os.PathLike[str]], tz: Optional[str], serializer: str
+    ) -> None:
+        """Take over what was given to ``start()``, and start nothing."""
+        ...
+
+
 class App:
     """Task functions, their decorators, and the engine that takes the calls.
 
@@ -123,6 +133,7 @@ class App:
         self.schedules: Dict[str, CronOptions] = {}
         self.default_zone: Optional[str] = None
         self.serializer = "json"
+        self.rehearsal: Optional[Rehearsal] = None
         self._service: Optional[Service] = None
         self._starting = threading.RLock()
 
@@ -302,7 +313,8 @@ class App:
 
     def _register(self, function: Callable[..., Any], decorator: str) -> TaskFunction:
         known = task_function(function, decorator)
-        if self._service is not None and known.unreachable is not None and self.is_active:
+        # In a test the function runs here, so no worker has to find it.
+        if self.is_active and self.rehearsal is None and known.unreachable is not None:
             raise InvalidTask(known.unreachable)
         self.registry.add(known)
         return known
@@ -337,7 +349,7 @@ class App:
         return TaskResult(service.backend.enqueue(message), self._source(service))
 
     def _source(self, service: Service) -> _Source:
-        return _Source(service.backend, service.clock, self.codec)
+        return _Source(service.backend, service.clock, self.codec, self.rehearsal is None)
 
     def get_result(self, task_id: str) -> TaskResult[Any]:
         """Return the result of an earlier call by the id of its task.
@@ -426,6 +438,10 @@ class App:
             InvalidTask: A task function is where no worker can find it.
         """
         with self._starting:
+            if self.rehearsal is not None:
+                zone = None if tz is None else zones.zone_name(tz)
+                self.rehearsal.start(database, zone, serializer)
+                return False
             if self._service is not None and self._service.matches(database):
                 return self._service.is_serving
             if sys.platform == "win32":
@@ -472,6 +488,17 @@ class App:
         before, self._service = self._service, service
         return before
 
+    def forget(self, name: str) -> None:
+        """Take a task function and its schedules out again; for tests.
+
+        Arguments:
+            name: The name of the task function, ``"module:qualname"``.
+        """
+        self.registry.remove(name)
+        for options in list(self.schedules.values()):
+            if options.name == name:
+                del self.schedules[options.key]
+
     def check_reachable(self) -> None:
         """Check that workers can find every task function.
 
@@ -486,12 +513,13 @@ class App:
 class _Source:
     """What a TaskResult reads from."""
 
-    __slots__ = ("_backend", "_codec", "clock")
+    __slots__ = ("_backend", "_codec", "clock", "has_workers")
 
-    def __init__(self, backend: Backend, clock: Clock, codec: Any) -> None:
+    def __init__(self, backend: Backend, clock: Clock, codec: Any, has_workers: bool) -> None:
         self._backend = backend
         self._codec = codec
         self.clock = clock
+        self.has_workers = has_workers
 
     def get(self, task_id: str) -> Optional[Task]:
         return self._backend.get(task_id)

@@ -81,7 +81,7 @@ class Engine:
         self._worker = worker
         self._in_hand: Optional[Task] = None
         self._unstored: Optional[Event] = None
-        self._ticker = CronTicker(store, zones, self.fire) if keeps_house else None
+        self._ticker = CronTicker(store, zones, self) if keeps_house else None
         self._purge_at: Optional[datetime] = None
         self._clock_offset: Optional[float] = None
 
@@ -122,6 +122,12 @@ class Engine:
     def in_hand(self) -> Optional[Task]:
         """The task that was claimed and has not ended."""
         return self._in_hand
+
+    def let_go(self) -> None:
+        """Give back the task in hand, charged nothing, unless it has been run already."""
+        if self._in_hand is not None and self._unstored is None:
+            self.store.swap(self._in_hand, apply(self._in_hand, HandedBack()))
+            self._in_hand = None
 
     # -- working ----------------------------------------------------------------------------
 
@@ -218,11 +224,31 @@ class Engine:
                 return None
             if not self.store.swap_schedule(stored[0], replace(stored[0], watermark_at=at)):
                 return None
-            if unless_active and self._is_active(schedule.key):
+            task = self._add_unless(unless_active, schedule.key, message)
+        if task is not None:
+            self.wake()
+        return task
+
+    def fire_at_start(
+        self, schedule: Schedule, service: str, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of a run at the start, once in each period of service, however many ask.
+
+        Arguments:
+            schedule: The schedule as it was read.
+            service: The period of service.
+            message: What is to run.
+            unless_active: Store nothing while a task of the schedule waits or runs.
+
+        Returns:
+            The task, or None.
+        """
+        with self.store.transaction():
+            if not self.store.swap_schedule(schedule, replace(schedule, service=service)):
                 return None
-            task = new_task(message, self._new_id(), self.clock.now())
-            self.store.add(task)
-        self.wake()
+            task = self._add_unless(unless_active, schedule.key, message)
+        if task is not None:
+            self.wake()
         return task
 
     def declare(self, schedules: Sequence[Schedule], complete_for: Iterable[str] = ()) -> None:
@@ -302,11 +328,15 @@ class Engine:
             self.wake()
         return changed
 
-    def _is_active(self, key: str) -> bool:
-        return any(
+    def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
+        if unless_active and any(
             self.store.find(state=state, schedule=key, limit=1)
             for state in (TaskState.WAITING, TaskState.RUNNING)
-        )
+        ):
+            return None
+        task = new_task(message, self._new_id(), self.clock.now())
+        self.store.add(task)
+        return task
 
 
 def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:

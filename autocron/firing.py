@@ -1,7 +1,7 @@
 """The cron part of a step: looks at the schedules and fires what is owed.
 
-It computes nothing itself (:mod:`autocron.core.schedule` does) and stores nothing itself (``fire``
-does, once per occurrence); it remembers when each schedule is next due, so that a step costs
+It computes nothing itself (:mod:`autocron.core.schedule` does) and stores nothing itself (the
+engine does, once per occurrence); it remembers when each schedule is next due, so that a step costs
 nothing while none is.
 """
 
@@ -30,13 +30,19 @@ SERVICE = "service"
 NO_ARGUMENTS = "[[],{}]"
 
 
-class Fire(Protocol):
-    """Stores the task of one occurrence, once."""
+class Firing(Protocol):
+    """Stores the tasks of schedules: the engine."""
 
-    def __call__(
+    def fire(
         self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
     ) -> Optional[Task]:
-        """See :meth:`autocron.ports.Backend.fire`."""
+        """Store the task of one occurrence, once; see :meth:`autocron.ports.Backend.fire`."""
+        ...
+
+    def fire_at_start(
+        self, schedule: Schedule, service: str, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of a run at the start, once in each period of service."""
         ...
 
 
@@ -46,13 +52,13 @@ class CronTicker:
     Arguments:
         store: Where the schedules are read.
         zones: Finds time zones by name.
-        fire: Stores the task of one occurrence.
+        firing: Stores their tasks.
     """
 
-    def __init__(self, store: Store, zones: Zones, fire: Fire) -> None:
+    def __init__(self, store: Store, zones: Zones, firing: Firing) -> None:
         self._store = store
         self._zones = zones
-        self._fire = fire
+        self._firing = firing
         self._known_as: Optional[Tuple[str, str]] = None
         self._plans: Dict[str, Tuple[Schedule, CronExpression, tzinfo]] = {}
         self._due: List[Tuple[datetime, str]] = []
@@ -78,11 +84,13 @@ class CronTicker:
         fired: List[Task] = []
         if known_as != self._known_as or stepped_seconds:
             self._read(now, stepped_seconds)
+            fired += self._fire_at_start(service)
             self._known_as = known_as
-            fired += self._fire_at_start(service, now)
         while self._due and self._due[0][0] <= now:
-            _, key = heapq.heappop(self._due)
-            fired += self._fire_owed(key, now)
+            # Taken off only when all is stored: a full disk must not make us forget the schedule.
+            # Its next occurrence, already pushed by then, is later, so the top is still this one.
+            fired += self._fire_owed(self._due[0][1], now)
+            heapq.heappop(self._due)
         return tuple(fired)
 
     def _read(self, now: datetime, stepped_seconds: float) -> None:
@@ -126,23 +134,28 @@ class CronTicker:
 
     def _fire_one(self, schedule: Schedule, at: datetime, in_turn: bool) -> Optional[Task]:
         waits = schedule.overlap == "wait" or (in_turn and schedule.overlap == "skip")
-        message = Message(
-            name=schedule.name,
-            payload=NO_ARGUMENTS,
-            lock=schedule.key if waits else None,
-            schedule=schedule.key,
-            occurrence_at=at,
-        )
-        return self._fire(schedule, at, message, schedule.overlap == "skip" and not in_turn)
+        message = _message(schedule, at, waits)
+        return self._firing.fire(schedule, at, message, schedule.overlap == "skip" and not in_turn)
 
-    def _fire_at_start(self, service: str, now: datetime) -> List[Task]:
+    def _fire_at_start(self, service: str) -> List[Task]:
         """Run what is to run once at the start of each period of service."""
         fired = []
         for schedule in self._store.schedules():
             if schedule.at_start and service and schedule.service != service:
-                started = replace(schedule, service=service)
-                with self._store.transaction():
-                    if self._store.swap_schedule(schedule, started):
-                        task = self._fire_one(started, now, in_turn=False)
-                        fired += [task] if task is not None else []
+                # No occurrence of the schedule: it uses up none, and none keeps it from running.
+                message = _message(schedule, None, schedule.overlap == "wait")
+                task = self._firing.fire_at_start(
+                    schedule, service, message, schedule.overlap == "skip"
+                )
+                fired += [task] if task is not None else []
         return fired
+
+
+def _message(schedule: Schedule, at: Optional[datetime], waits: bool) -> Message:
+    return Message(
+        name=schedule.name,
+        payload=NO_ARGUMENTS,
+        lock=schedule.key if waits else None,
+        schedule=schedule.key,
+        occurrence_at=at,
+    )

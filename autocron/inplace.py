@@ -61,6 +61,8 @@ class _Ended:
 
     __slots__ = ("_app", "clock")
 
+    has_workers = True  # never asked: what has ended is not waited for
+
     def __init__(self, app: App, clock: Clock) -> None:
         self._app = app
         self.clock = clock

@@ -140,6 +140,10 @@ class Registry:
         """Add a task function; the latest of a name counts, as with a plain ``def``."""
         self._functions[function.name] = function
 
+    def remove(self, name: str) -> None:
+        """Take a task function out again."""
+        self._functions.pop(name, None)
+
     def get(self, name: str) -> Optional[TaskFunction]:
         """Return the task function of a name, or None."""
         return self._functions.get(name)

@@ -44,6 +44,11 @@ class Source(Protocol):
         """The clock that measures how long a caller waits."""
         ...
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether anything but the caller may bring the result; False in a test."""
+        ...
+
 
 class TaskResult(Generic[R]):
     """The result of a task, now or later; each attribute looks for it until it is ready.
@@ -141,7 +146,8 @@ class TaskResult(Generic[R]):
             What the function returned.
 
         Raises:
-            WaitTimeout: The time is over; the task goes on.
+            WaitTimeout: The time is over; the task goes on. In a test, at once, since only
+                ``run_pending()`` would run it.
             TaskFailed, TaskCancelled, ResultExpired: As for :attr:`result`.
         """
         for pause_seconds in self._pauses(timeout):
@@ -165,6 +171,11 @@ class TaskResult(Generic[R]):
         began = clock.monotonic()
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not self.is_ready:
+            if not self._source.has_workers:
+                raise WaitTimeout(
+                    f"task {self.id} is {self.status}, and in a test nobody runs it while you "
+                    "wait: call autocron.testing.run_pending() first"
+                )
             left = None if timeout is None else timeout - (clock.monotonic() - began)
             if left is not None and left <= 0:
                 raise WaitTimeout(

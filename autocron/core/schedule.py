@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import List, Optional, Tuple
 
 from autocron.core.cron import CronExpression
-from autocron.core.next_run import occurrences, previous_run
+from autocron.core.next_run import previous_run
 
 MISSED_POLICIES = ("once", "skip", "all")
 OVERLAP_POLICIES = ("skip", "wait", "allow")
@@ -19,6 +19,7 @@ DEFAULT_GRACE_SECONDS = 60.0
 MAX_OWED = 1000
 # Debian's cron: a clock set back by less is waited out, by more is a correction.
 CLOCK_CORRECTION_SECONDS = 3 * 3600.0
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -79,23 +80,28 @@ def owed(schedule: Schedule, expression: CronExpression, zone: tzinfo, now: date
         The occurrences to run, all of them after the watermark and none after ``now``.
     """
     # An occurrence exactly `grace` late is still on time, hence the microsecond.
-    on_time_after = now - timedelta(seconds=schedule.grace_seconds, microseconds=1)
-    start = max(schedule.watermark_at, on_time_after)
-    on_time: List[datetime] = []
-    for at in occurrences(expression, start, zone):
-        if at > now:
-            break
-        on_time.append(at)
+    on_time_after = now - timedelta(seconds=schedule.grace_seconds) - _MICROSECOND
+    on_time = _latest(
+        expression, zone, max(schedule.watermark_at, on_time_after), now + _MICROSECOND, MAX_OWED
+    )
     limit = {"skip": 0, "once": 1, "all": MAX_OWED}[schedule.missed]
-    made_up: List[datetime] = []
-    before = on_time_after + timedelta(microseconds=1)
-    while len(made_up) < limit:
-        earlier = previous_run(expression, before, zone)
-        if earlier is None or earlier <= schedule.watermark_at:
+    made_up = _latest(expression, zone, schedule.watermark_at, on_time_after + _MICROSECOND, limit)
+    return Owed(made_up, on_time)
+
+
+def _latest(
+    expression: CronExpression, zone: tzinfo, after: datetime, before: datetime, limit: int
+) -> Tuple[datetime, ...]:
+    """Return the latest occurrences strictly between two instants, at most so many, ascending."""
+    # Searched backwards, so that years of downtime cost no more than what is to run.
+    found: List[datetime] = []
+    while len(found) < limit:
+        at = previous_run(expression, before, zone)
+        if at is None or at <= after:
             break
-        made_up.append(earlier)
-        before = earlier
-    return Owed(made_up=tuple(reversed(made_up)), on_time=tuple(on_time[-MAX_OWED:]))
+        found.append(at)
+        before = at
+    return tuple(reversed(found))
 
 
 def corrected_watermark(watermark_at: datetime, now: datetime, stepped_seconds: float) -> datetime:
