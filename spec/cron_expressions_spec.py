@@ -67,7 +67,7 @@ import itertools
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocron.core.cron import CronExpression, from_fields, parse
@@ -385,6 +385,7 @@ class DescribeRefusals:
         assert issubclass(InvalidSchedule, AutocronError)
         assert issubclass(InvalidSchedule, ValueError)
 
+    @settings(deadline=None)
     @given(st.text(alphabet="0123456789*/-,#LWHlw?@ \tsunmonja\n\u0661", max_size=20))
     def it_refuses_or_accepts_any_text_and_does_nothing_else(self, text):
         if strategies.is_valid(text):
@@ -437,6 +438,7 @@ class DescribeWhatCanNeverFire:
 
 
 class DescribeTextAndEquality:
+    @settings(deadline=None)
     @given(strategies.cron_texts(), st.sampled_from([" ", "  ", "\t", " \t "]))
     def it_gives_back_the_text_with_single_blanks(self, text, blank):
         expression = parse(blank + blank.join(text.split(" ")) + blank)
@@ -547,6 +549,7 @@ class DescribeKeywords:
             from_fields(days=31, months=2)
         assert refusal.value.text == "* * 31 2 *"
 
+    @settings(deadline=None)
     @given(strategies.cron_texts())
     def it_takes_the_fields_of_any_text(self, text):
         pieces = text.split(" ")

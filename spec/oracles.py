@@ -120,6 +120,7 @@ def scan(text, after, until, zone):
 
     Everything before ``shown`` has been on the wall clock. What a step adds to that is what a
     fixed-time schedule looks at: one minute as a rule, more at a gap, nothing in a second pass.
+    The zone's offsets must be whole minutes, as all have been since 1972.
     """
     step = timedelta(seconds=1) if len(text.split()) == 6 else timedelta(minutes=1)
     fixed = is_fixed(text)
