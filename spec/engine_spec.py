@@ -1,0 +1,674 @@
+"""The engine: one bounded step over the ports, whoever drives it.
+
+A worker process, ``run_pending()`` and the simulator call the same ``Engine.tick()``. A step
+
+1. *keeps house*, if the engine does: follows the clock, fires the cron occurrences that are owed,
+   removes what was kept long enough;
+2. runs the task in hand, if there is one, and **in one transaction** stores its outcome and claims
+   the next task; with empty hands, it claims one;
+3. tells when there is something to do again.
+
+**A finish is never undone by the claim** that shares its transaction: if the two fail together, the
+finish is tried alone. If that fails too, the outcome stays in hand and is stored by a later step;
+the task is not run again. What a worker was thought dead over is not its own any more: its outcome
+does not count.
+
+**A task is claimed** when it is due and no running task has its ``lock``: by priority, higher
+first, then due time, then age. Of any number of engines one gets it. ``unique`` is judged where the
+call is stored, and nowhere else: while a task with the key waits, a second call gives back the
+first.
+
+**An occurrence fires once**, however many engines look. A function with ``at_start=True`` also runs
+once in each *period of service*, which begins when the application starts, not when workers are
+replaced. That run is no occurrence of the schedule: it uses none up, and the watermark does not
+keep it from running. A schedule that can not be read here, since its zone is unknown, is reported
+and keeps no other from firing.
+
+**Removed** are, ``result-ttl`` after their end, what has succeeded and what was cancelled, and,
+after the longer ``failure-ttl``, what has failed. At most 500 at one step, so that a step stays
+short; a full batch means that the next step goes on at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autocron.core.errors import StoreError
+from autocron.core.task import Message, TaskState
+from autocron.engine import PURGE_BATCH, PURGE_EVERY_SECONDS
+from autocron.firing import SCHEDULES_VERSION, SERVICE
+from spec.benches import Bench, work
+from spec.tables import table
+
+MINUTE = timedelta(minutes=1)
+
+
+class FailingStore:
+    """The store of production, whose disk is full for some operations while a clause says so."""
+
+    def __init__(self, store):
+        self._store = store
+        self.failing = set()
+
+    def __getattr__(self, operation):
+        if operation in self.failing:
+            return self._fail
+        return getattr(self._store, operation)
+
+    def _fail(self, *args, **kwargs):
+        raise StoreError("the disk is full")
+
+
+@pytest.fixture
+def ran(bench):
+    """The arguments of the runs of ``note``, in order."""
+    return []
+
+
+@pytest.fixture
+def note(bench, ran):
+    @bench.app.delay
+    def note(what=None):
+        ran.append(what)
+        return what
+
+    return note
+
+
+class DescribeAStep:
+    def it_claims_then_runs_and_claims_the_next(self, bench, note, ran):
+        first, second = bench.call(note, 1), bench.call(note, 2)
+        engine = bench.engine()
+        tick = engine.tick()
+        assert (tick.claimed.id, tick.finished, ran) == (first.id, None, [])
+        tick = engine.tick()
+        assert (tick.claimed.id, tick.finished.id, ran) == (second.id, first.id, [1])
+        tick = engine.tick()
+        assert (tick.claimed, tick.finished.id, ran) == (None, second.id, [1, 2])
+        assert engine.tick() == replace(tick, finished=None)
+
+    def it_runs_nothing_without_an_invoker(self, bench, note, ran):
+        bench.call(note)
+        tick = bench.engine(runs=False, keeps_house=True).tick()
+        assert (tick.claimed, tick.finished, ran) == (None, None, [])
+
+    def it_takes_nothing_more_when_it_is_to_leave(self, bench, note, ran):
+        bench.call(note, 1)
+        waiting = bench.call(note, 2)
+        engine = bench.engine()
+        engine.tick()
+        tick = engine.tick(claim=False)
+        assert (tick.claimed, ran) == (None, [1])
+        assert engine.tick(claim=False).claimed is None
+        assert bench.task(waiting) == waiting
+
+    def it_stores_who_runs_a_task_and_since_when(self, bench, note):
+        task = bench.call(note)
+        bench.clock.advance(seconds=5)
+        bench.engine("worker-7").tick()
+        running = bench.task(task)
+        assert (running.state, running.worker, running.attempt) == (
+            TaskState.RUNNING,
+            "worker-7",
+            1,
+        )
+        assert running.started_at == bench.clock.now()
+
+    def it_can_let_the_task_in_hand_go_uncharged(self, bench, note, ran):
+        task = bench.call(note, 1)
+        engine = bench.engine()
+        engine.tick()
+        engine.let_go()
+        waiting = bench.task(task)
+        assert (engine.in_hand, waiting.state, waiting.attempt) == (None, TaskState.WAITING, 0)
+        engine.let_go()
+        assert [ended.attempt for ended in work(engine)] == [1]
+        assert ran == [1]
+
+
+class DescribeAFinish:
+    def it_shares_its_transaction_with_the_next_claim(self, bench, note):
+        bench.call(note, 1)
+        bench.call(note, 2)
+        begun = []
+
+        class CountingStore(FailingStore):
+            def transaction(self):
+                begun.append(1)
+                return self._store.transaction()
+
+        engine = bench.engine(store=CountingStore(bench.store))
+        engine.tick()
+        begun.clear()
+        tick = engine.tick()
+        assert (tick.claimed is None, tick.finished is None, len(begun)) == (False, False, 1)
+
+    def it_is_tried_alone_if_it_fails_together_with_the_claim(self, bench, note, ran):
+        task, waiting = bench.call(note, 1), bench.call(note, 2)
+        store = FailingStore(bench.store)
+        engine = bench.engine(store=store)
+        engine.tick()
+        store.failing = {"claimable"}
+        tick = engine.tick()
+        assert (tick.finished.id, tick.claimed, tick.trouble) == (task.id, None, None)
+        assert bench.task(task).state is TaskState.SUCCEEDED
+        assert bench.task(waiting) == waiting
+        store.failing = set()
+        assert [ended.id for ended in work(engine)] == [waiting.id]
+        assert ran == [1, 2]
+
+    @pytest.mark.parametrize("failing", ["swap", "transaction"])
+    def it_stays_in_hand_if_it_can_not_be_stored_and_nothing_runs_again(
+        self, bench, note, ran, failing
+    ):
+        task = bench.call(note, 1)
+        store = FailingStore(bench.store)
+        engine = bench.engine(store=store)
+        engine.tick()
+        store.failing = {"swap", failing}
+        for _ in range(3):
+            tick = engine.tick()
+            assert "disk is full" in str(tick.trouble)
+            assert (tick.finished, tick.next_at, ran) == (None, bench.clock.now(), [1])
+            engine.let_go()  # which is only for what was not run
+            assert bench.task(task).state is TaskState.RUNNING
+        store.failing = set()
+        bench.clock.advance(seconds=9)
+        ended = engine.tick().finished
+        assert (ended.state, ran) == (TaskState.SUCCEEDED, [1])
+        # The instant is that of the end, not of its being written down.
+        assert bench.clock.now() - ended.finished_at == timedelta(seconds=9)
+
+    def it_does_not_count_if_another_worker_has_the_task_by_now(self, bench, note, ran):
+        task = bench.call(note, 1)
+        lost, other = bench.engine("lost"), bench.engine("other")
+        lost.tick()
+        bench.engine().reclaim("lost", charged=True)
+        other.tick()
+        held = bench.task(task)
+        assert lost.tick().finished is None
+        assert bench.task(task) == held
+        assert other.tick().finished.state is TaskState.SUCCEEDED
+
+    def it_wakes_another_worker_for_what_waited_for_its_lock(self, bench, note):
+        bench.call(note, lock="k")
+        engine = bench.engine()
+        engine.tick()
+        before = bench.wakes.count
+        engine.tick()
+        assert bench.wakes.count == before + 1
+
+
+class DescribeAClaim:
+    def it_goes_by_priority_then_due_time_then_age(self, bench, note, ran):
+        bench.call(note, "late", delay_seconds=20)
+        bench.call(note, "early", delay_seconds=10)
+        bench.call(note, "old")
+        bench.call(note, "young")
+        bench.call(note, "low", priority=-100)
+        bench.call(note, "high", priority=100, delay_seconds=30)
+        bench.clock.advance(minutes=1)
+        work(bench.engine())
+        assert ran == ["high", "old", "young", "early", "late", "low"]
+
+    def it_takes_nothing_before_its_time_to_the_microsecond(self, bench, note, ran):
+        bench.call(note, delay_seconds=10)
+        engine = bench.engine()
+        bench.clock.advance(timedelta(seconds=10) - timedelta(microseconds=1))
+        assert engine.tick().claimed is None
+        bench.clock.advance(timedelta(microseconds=1))
+        assert engine.tick().claimed is not None
+
+    def it_fails_as_a_step_if_the_store_fails_and_changes_nothing(self, bench, note, ran):
+        task = bench.call(note)
+        store = FailingStore(bench.store)
+        store.failing = {"swap"}
+        engine = bench.engine(store=store)
+        with pytest.raises(StoreError):
+            engine.tick()
+        assert (engine.in_hand, bench.task(task)) == (None, task)
+
+    @settings(max_examples=40)
+    @given(
+        st.lists(st.sampled_from([None, "a", "b"]), min_size=1, max_size=8),
+        st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["tick", "die"])), max_size=40),
+    )
+    def it_gives_a_task_to_one_worker_and_a_lock_to_one_task(self, locks, steps):
+        bench = Bench()
+        calls = []
+
+        @bench.app.delay
+        def note(number):
+            calls.append(number)
+
+        for number, lock in enumerate(locks):
+            bench.call(note, number, lock=lock)
+        engines = [bench.engine(f"worker-{number}") for number in range(3)]
+        try:
+            for number, what in steps:
+                if what == "die":
+                    bench.engine().reclaim(f"worker-{number}", charged=False)
+                    engines[number] = bench.engine(f"worker-{number}")
+                else:
+                    engines[number].tick()
+                running = bench.store.find(state=TaskState.RUNNING)
+                held = [task.lock for task in running if task.lock is not None]
+                assert len(held) == len(set(held))
+                assert len(running) == len({task.worker for task in running})
+            for engine in engines:
+                work(engine)
+            assert all(task.state is TaskState.SUCCEEDED for task in bench.store.find())
+            assert sorted(set(calls)) == list(range(len(locks)))
+        finally:
+            bench.store.close()
+
+
+class DescribeWhenThereIsSomethingToDo:
+    def it_is_at_once_while_a_task_is_in_hand(self, bench, note):
+        bench.call(note)
+        assert bench.engine().tick().next_at == bench.clock.now()
+
+    def it_is_when_the_next_task_is_due_or_when_woken(self, bench, note):
+        engine = bench.engine()
+        assert engine.tick().next_at is None
+        bench.call(note, delay_seconds=90)
+        bench.call(note, delay_seconds=60, priority=-5)
+        assert engine.tick().next_at == bench.clock.now() + MINUTE
+        bench.clock.advance(seconds=10)
+        assert engine.tick().next_at == bench.clock.now() + timedelta(seconds=50)
+
+    def it_is_no_task_that_waits_for_a_lock(self, bench, note):
+        bench.call(note, lock="k")
+        bench.call(note, lock="k")
+        bench.engine("other").tick()
+        assert bench.engine().tick().next_at is None
+
+    @table("""
+    text        | advanced | seconds
+    * * * * *   | 0        | 30
+    * * * * *   | 45       | 15
+    * * * * * * | 0        | 1
+    30 2 * * *  | 0        | 30
+    """)
+    def it_is_the_next_occurrence_or_the_next_purge_for_who_keeps_house(
+        self, bench, note, text, advanced, seconds
+    ):
+        bench.schedule(note, text)
+        bench.clock.advance(seconds=int(advanced))
+        tick = bench.engine(runs=False, keeps_house=True).tick()
+        assert tick.next_at == bench.clock.now() + timedelta(seconds=int(seconds))
+        assert PURGE_EVERY_SECONDS == 30
+
+    def it_is_the_earliest_of_all(self, bench, note):
+        bench.schedule(note, "* * * * *")
+        bench.call(note, delay_seconds=7)
+        tick = bench.engine(keeps_house=True).tick()
+        assert tick.next_at == bench.clock.now() + timedelta(seconds=7)
+
+
+class DescribeAnOccurrence:
+    def it_fires_once_however_many_engines_look(self, bench, note):
+        bench.schedule(note, "* * * * *", overlap="allow")
+        houses = [bench.engine(runs=False, keeps_house=True) for _ in range(5)]
+        for minute in range(1, 4):
+            bench.clock.advance(MINUTE)
+            assert sum(len(house.tick().fired) for house in houses + houses) == 1
+            assert len(bench.store.find()) == minute
+
+    @settings(max_examples=40)
+    @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200)), min_size=1, max_size=40))
+    def it_is_never_lost_and_never_twice_in_whatever_order_engines_look(self, looks):
+        bench = Bench()
+
+        @bench.app.delay
+        def note(): ...
+
+        try:
+            bench.schedule(note, "* * * * *", overlap="allow", missed="all")
+            houses = [bench.engine(runs=False, keeps_house=True) for _ in range(4)]
+            for number, seconds in looks:
+                bench.clock.advance(seconds=seconds)
+                houses[number].tick()
+            fired = [task.occurrence_at for task in bench.store.find()]
+            first, passed = bench.store.schedules()[0].watermark_at, sum(s for _, s in looks) // 60
+            assert fired == [first - MINUTE * back for back in reversed(range(passed))]
+        finally:
+            bench.store.close()
+
+    def it_wakes_a_worker(self, bench, note):
+        bench.schedule(note, "* * * * *")
+        bench.clock.advance(MINUTE)
+        bench.engine(runs=False, keeps_house=True).tick()
+        assert bench.wakes.count == 1
+
+    @pytest.mark.parametrize("failing", ["add", "swap_schedule", "transaction"])
+    def it_is_fired_by_a_later_step_if_the_store_fails(self, bench, note, failing):
+        bench.schedule(note, "* * * * *")
+        store = FailingStore(bench.store)
+        house = bench.engine(runs=False, keeps_house=True, store=store)
+        house.tick()
+        bench.clock.advance(MINUTE)
+        store.failing = {failing}
+        with pytest.raises(StoreError):
+            house.tick()
+        assert bench.store.find() == []
+        store.failing = set()
+        assert [len(house.tick().fired), len(house.tick().fired)] == [1, 0]
+
+    def it_is_seen_by_engines_that_live_when_it_is_declared(self, bench, note):
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        bench.schedule(note, "* * * * *")
+        assert house.tick().next_at <= bench.clock.now() + MINUTE
+        bench.clock.advance(MINUTE)
+        assert len(house.tick().fired) == 1
+
+    def it_is_no_more_when_its_schedule_is_no_longer_written(self, bench, note):
+        schedule = bench.schedule(note, "* * * * *")
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        house.declare([], complete_for=["another.module"])
+        assert bench.store.schedules() == [schedule]
+        house.declare([], complete_for=[schedule.name.partition(":")[0]])
+        assert bench.store.schedules() == []
+        bench.clock.advance(MINUTE)
+        assert house.tick().fired == ()
+        # Nor for an engine that has not looked since.
+        assert house.fire(schedule, bench.clock.now(), Message("m:f", "[[],{}]"), False) is None
+
+    def it_fires_beside_a_schedule_that_can_not_be_read(self, bench, note, caplog):
+        bench.schedule(note, "* * * * *")
+        bench.schedule(note, "*/1 * * * *", zone="Mars/Olympus_Mons")
+        bench.clock.advance(MINUTE)
+        assert len(bench.engine(runs=False, keeps_house=True).tick().fired) == 1
+        assert "Mars/Olympus_Mons" in caplog.text
+
+    def it_may_be_the_last_one_ever(self, bench, note):
+        bench.clock.set("9999-12-31T23:58:30Z")
+        bench.schedule(note, "59 23 31 12 *")
+        house = bench.engine(runs=False, keeps_house=True)
+        assert house.tick().fired == ()
+        bench.clock.set("9999-12-31T23:59:00Z")
+        assert len(house.tick().fired) == 1
+
+    def it_costs_a_declaration_nothing_when_nothing_has_changed(self, bench, note):
+        schedule = bench.schedule(note, "* * * * *")
+        version = bench.store.settings()[SCHEDULES_VERSION]
+        bench.clock.advance(MINUTE)
+        bench.engine().declare([replace(schedule, watermark_at=bench.clock.now())])
+        assert bench.store.settings()[SCHEDULES_VERSION] == version
+        assert bench.store.schedules() == [schedule]
+
+
+class DescribeARunAtTheStart:
+    @pytest.fixture
+    def serve(self, bench):
+        def serve(period):
+            bench.store.put_settings({SERVICE: period})
+
+        return serve
+
+    def it_comes_once_in_each_period_of_service(self, bench, note, serve):
+        bench.schedule(note, at_start=True, text=None)
+        houses = [bench.engine(runs=False, keeps_house=True) for _ in range(3)]
+        for period, runs in (("a", 1), ("a", 0), ("b", 1)):
+            serve(period)
+            assert sum(len(house.tick().fired) for house in houses) == runs
+            work(bench.engine())
+
+    def it_does_not_come_before_the_application_has_started(self, bench, note):
+        bench.schedule(note, at_start=True, text=None)
+        assert bench.engine(runs=False, keeps_house=True).tick().fired == ()
+
+    @pytest.mark.parametrize("hours", [0, 2, 1000])
+    def it_comes_although_the_watermark_is_not_in_the_past(self, bench, note, serve, hours):
+        watermark_at = bench.clock.now() + timedelta(hours=hours)
+        bench.schedule(note, at_start=True, watermark_at=watermark_at)
+        serve("a")
+        assert len(bench.engine(runs=False, keeps_house=True).tick().fired) == 1
+
+    def it_uses_up_no_occurrence(self, bench, note, serve):
+        bench.schedule(note, at_start=True, overlap="allow")
+        bench.clock.advance(hours=12)
+        serve("a")
+        fired = bench.engine(runs=False, keeps_house=True).tick().fired
+        assert [task.occurrence_at and f"{task.occurrence_at:%H:%M}" for task in fired] == [
+            None,
+            "02:30",
+        ]
+
+    @table("""
+    overlap | stored
+    skip    | 0
+    wait    | 1
+    allow   | 1
+    """)
+    def it_keeps_the_overlap_policy(self, bench, note, serve, overlap, stored):
+        bench.schedule(note, at_start=True, overlap=overlap)
+        house = bench.engine(runs=False, keeps_house=True)
+        serve("a")
+        assert len(house.tick().fired) == 1
+        serve("b")
+        assert len(house.tick().fired) == int(stored)
+        assert bench.engine("a").tick().claimed is not None
+        assert (bench.engine("b").tick().claimed is not None) == (overlap == "allow")
+
+    def it_comes_at_a_later_step_if_the_store_fails(self, bench, note, serve):
+        bench.schedule(note, at_start=True, text=None)
+        store = FailingStore(bench.store)
+        house = bench.engine(runs=False, keeps_house=True, store=store)
+        serve("a")
+        store.failing = {"add"}
+        with pytest.raises(StoreError):
+            house.tick()
+        store.failing = set()
+        assert [len(house.tick().fired), len(house.tick().fired)] == [1, 0]
+
+    def it_wakes_a_worker_once_it_is_stored(self, bench, note, serve):
+        bench.schedule(note, at_start=True, text=None)
+        serve("a")
+        is_stored = []
+        bench.wakes.wake = lambda: is_stored.append(
+            (len(bench.store.find()), bench.store.in_transaction)
+        )
+        bench.engine(runs=False, keeps_house=True).tick()
+        assert is_stored == [(1, False)]
+
+
+class DescribePurging:
+    @pytest.fixture
+    def ended(self, bench, note):
+        """One task in each state, all of which came about now."""
+        done, gone, lost = bench.call(note), bench.call(note, lock="k"), bench.call(note)
+        waits = bench.call(note, delay_seconds=10**8)
+        engine = bench.engine("lost")
+        engine.cancel(gone.id)
+        work_one = bench.engine()
+        work_one.tick()
+        work_one.tick(claim=False)
+        engine.tick()
+        for _ in range(3):
+            engine.reclaim("lost", charged=True)
+            bench.engine("lost").tick()
+        states = [bench.task(task).state.value for task in (done, gone, lost, waits)]
+        assert states == ["succeeded", "cancelled", "failed", "waiting"]
+        return {"succeeded": done, "cancelled": gone, "failed": lost, "waiting": waits}
+
+    @table("""
+    seconds  | left
+    0        | succeeded cancelled failed waiting
+    1800     | succeeded cancelled failed waiting
+    1801     | failed waiting
+    2592000  | failed waiting
+    2592001  | waiting
+    """)
+    def it_keeps_results_for_their_time_and_failures_longer(self, bench, ended, seconds, left):
+        bench.clock.advance(seconds=int(seconds))
+        bench.engine(runs=False, keeps_house=True).tick()
+        assert [name for name, task in ended.items() if bench.task(task)] == left.split()
+
+    def it_keeps_them_as_long_as_the_settings_say(self, bench, ended):
+        bench.store.put_settings({"result_ttl": "5", "failure_ttl": "0"})
+        bench.clock.advance(seconds=5)
+        assert bench.engine().purge() == 1
+        bench.clock.advance(seconds=1)
+        assert bench.engine().purge() == 2
+
+    def it_is_done_twice_a_minute_by_who_keeps_house(self, bench, ended):
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        bench.store.put_settings({"result_ttl": "1"})
+        bench.clock.advance(seconds=29)
+        house.tick()
+        assert bench.task(ended["succeeded"]) is not None
+        bench.clock.advance(seconds=1)
+        house.tick()
+        assert bench.task(ended["succeeded"]) is None
+
+    def it_takes_a_bounded_batch_and_goes_on_at_once(self, bench, note):
+        task = bench.call(note)
+        work(bench.engine())
+        done = bench.task(task)
+        with bench.store.transaction():
+            for number in range(2 * PURGE_BATCH):
+                bench.store.add(replace(done, id=f"copy-{number}"))
+        bench.clock.advance(hours=1)
+        house = bench.engine(runs=False, keeps_house=True)
+        left = []
+        for _ in range(3):
+            tick = house.tick()
+            left.append((len(bench.store.find()), tick.next_at == bench.clock.now()))
+        assert left == [(PURGE_BATCH + 1, True), (1, True), (0, False)]
+
+
+class DescribeAnUnknownFunction:
+    def it_is_handed_back_uncharged_and_fails_after_a_minute(self, bench, note, ran):
+        task = bench.call(note, 1)
+        bench.app.forget(task.name)
+        engine = bench.engine()
+        for seconds in range(0, 60, 5):
+            tick = [engine.tick(), engine.tick()][1]
+            assert tick.finished.state is TaskState.WAITING, seconds
+            assert (tick.finished.attempt, tick.finished.deaths) == (0, 0)
+            assert tick.next_at == bench.clock.now() + timedelta(seconds=5)
+            bench.clock.advance(seconds=5)
+        ended = work(engine)
+        assert [task.state for task in ended] == [TaskState.FAILED]
+        assert (
+            ended[0].failure.error_message == f"UnknownTask: no task function {task.name} is known"
+        )
+
+    def it_runs_as_soon_as_new_code_knows_it(self, bench, note, ran):
+        task = bench.call(note, 1)
+        known = bench.app.registry.get(task.name)
+        bench.app.forget(task.name)
+        engine = bench.engine()
+        work(engine)
+        bench.app.registry.add(known)
+        bench.clock.advance(seconds=5)
+        assert [ended.state for ended in work(engine)] == [TaskState.SUCCEEDED]
+        assert ran == [1]
+
+
+class DescribeAWorkerThatIsGone:
+    @table("""
+    how       | times | state   | deaths | attempts
+    charged   | 1     | waiting | 1      | 1
+    charged   | 2     | waiting | 2      | 2
+    charged   | 3     | failed  | 2      | 3
+    uncharged | 9     | waiting | 0      | 9
+    back      | 9     | waiting | 0      | 0
+    """)
+    def it_gives_its_task_back_charged_or_not(
+        self, bench, note, how, times, state, deaths, attempts
+    ):
+        task = bench.call(note)
+        for _ in range(int(times)):
+            bench.engine("gone").tick()
+            before = bench.wakes.count
+            changed = (
+                bench.engine().hand_back("gone")
+                if how == "back"
+                else bench.engine().reclaim("gone", charged=how == "charged")
+            )
+            assert (len(changed), bench.wakes.count - before) == (1, 1)
+        now = bench.task(task)
+        assert (now.state.value, now.deaths, now.attempt) == (state, int(deaths), int(attempts))
+
+    def it_touches_nobody_elses_task(self, bench, note):
+        bench.call(note)
+        bench.engine("other").tick()
+        assert bench.engine().reclaim("gone", charged=True) == []
+        assert bench.engine().hand_back("gone") == []
+
+
+class DescribeUnique:
+    def it_gives_back_the_task_that_waits_already(self, bench, note):
+        first = bench.call(note, 1, unique="k")
+        assert bench.call(note, 2, unique="k") == first
+        assert bench.call(note, 2, unique="other") != first
+
+    def it_lets_a_new_one_wait_while_the_first_runs_or_has_ended(self, bench, note):
+        first = bench.call(note, 1, unique="k")
+        engine = bench.engine()
+        engine.tick()
+        second = bench.call(note, 2, unique="k")
+        assert second.id != first.id
+        work(engine)
+        assert bench.call(note, 3, unique="k").id not in (first.id, second.id)
+
+    def it_is_not_judged_where_a_task_comes_back(self, bench, note):
+        first = bench.call(note, 1, unique="k")
+        bench.engine("gone").tick()
+        bench.call(note, 2, unique="k")
+        assert [task.id for task in bench.engine().hand_back("gone")] == [first.id]
+        bench.engine("gone").tick()
+        assert len(bench.engine().reclaim("gone", charged=True)) == 1
+        assert bench.engine().cancel(first.id)
+        assert bench.engine().retry(first.id)
+
+
+class DescribeChangesFromOutside:
+    @table("""
+    state     | can_cancel | can_retry
+    waiting   | yes        | no
+    running   | no         | no
+    succeeded | no         | no
+    failed    | no         | yes
+    cancelled | no         | yes
+    """)
+    def it_cancels_what_waits_and_retries_what_failed_or_was_cancelled(
+        self, bench, note, state, can_cancel, can_retry
+    ):
+        task = bench.call(note)
+        now = bench.clock.now()
+        is_final = state in ("succeeded", "failed", "cancelled")
+        there = replace(
+            task, state=TaskState(state), revision=1, finished_at=now if is_final else None
+        )
+        bench.store.swap(task, there)
+        before = bench.wakes.count
+        assert bench.engine().cancel(task.id) == (can_cancel == "yes")
+        if can_cancel == "no":
+            assert bench.task(task) == there
+            assert bench.engine().retry(task.id) == (can_retry == "yes")
+            assert bench.wakes.count - before == (can_retry == "yes")
+
+    def it_says_no_to_a_task_that_is_not_stored(self, bench):
+        assert not bench.engine().cancel("nobody")
+        assert not bench.engine().retry("nobody")
+
+    def it_counts_the_tasks(self, bench, note):
+        bench.call(note)
+        bench.call(note, delay_seconds=5)
+        bench.engine().tick()
+        counts = bench.engine().stats().counts
+        assert {state.value: count for state, count in counts.items() if count} == {
+            "waiting": 1,
+            "running": 1,
+        }
