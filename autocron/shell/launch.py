@@ -23,8 +23,8 @@ def python_executable() -> str:
 def launch_supervisor(database: str, takes_over: bool) -> None:
     """Start a supervisor; if there is one already, the new one sees that and ends.
 
-    Returns when the supervisor is on its own: it is no child of this process, has no terminal and
-    has inherited nothing but the standard output and error.
+    Returns when the supervisor is on its own and holds its lock, or was not needed: it is no child
+    of this process, has no terminal and has inherited nothing but the standard output and error.
 
     Arguments:
         database: The absolute path of the database.

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("autocron")
 
 STOP_PATIENCE_SECONDS = 10.0
-# A supervisor takes a moment until it listens; until then no second one is launched.
+# Where supervisors do not come to listen, however often one is launched, calls must not spend
+# their time on launching.
+_FUTILE_LAUNCHES = 3
 _LAUNCH_PAUSE_SECONDS = 2.0
 
 _shares: weakref.WeakSet[Share] = weakref.WeakSet()
@@ -52,16 +54,20 @@ class CallWaker:
     """Wakes a worker after a call; if nobody listens, all were killed, and are started again."""
 
     def __init__(self, folder: RunFolder, clock: SystemClock) -> None:
-        self._database = folder.database
+        self._folder = folder
         self._clock = clock
         self._worker = Sender(folder.wake)
         self._supervisor = Sender(folder.control)
         self._launched_at: Optional[float] = None
+        self._futile = 0
         self.may_launch = False
 
     def wake(self) -> None:
         """Wake a worker; see :class:`autocron.ports.Waker`."""
-        if self._worker.send() is Sent.NOBODY and self.may_launch:
+        sent = self._worker.send()
+        if sent is Sent.YES:
+            self._futile = 0
+        elif sent is Sent.NOBODY and self.may_launch:
             self._launch(takes_over=True)
 
     def tell_supervisor(self) -> Sent:
@@ -74,12 +80,19 @@ class CallWaker:
             self._launch(takes_over)
 
     def _launch(self, takes_over: bool) -> None:
-        now = self._clock.monotonic()
-        if self._launched_at is not None and now - self._launched_at < _LAUNCH_PAUSE_SECONDS:
+        if holder(self._folder.supervisor) is not None:
+            # One that does not listen yet will see what is stored; one that does not listen any
+            # more will see our share, and stay.
             return
+        now = self._clock.monotonic()
+        if self._launched_at is None or now - self._launched_at >= _LAUNCH_PAUSE_SECONDS:
+            self._futile = 0
+        if self._futile >= _FUTILE_LAUNCHES:
+            return
+        self._futile += 1
         self._launched_at = now
         try:
-            launch_supervisor(self._database, takes_over)
+            launch_supervisor(self._folder.database, takes_over)
         except OSError as error:
             # The call is stored; a later call, or start(), tries again.
             logger.error("the workers could not be started: %s", error)

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, List
+from typing import Any, List, Optional
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
@@ -28,7 +28,9 @@ from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.ids import new_id
 from autocron.shell.output import guard_output
+from autocron.shell.launch import launch_supervisor
 from autocron.shell.ownership import (
+    Lock,
     RunFolder,
     acquire,
     holder,
@@ -62,12 +64,13 @@ class Supervisor:
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
 
-    def run(self) -> None:
-        """Serve until no process of the application is left, or SIGTERM; then leave."""
-        while True:
-            lock = acquire(self._folder.supervisor)
-            if lock is None:
-                return
+    def run(self, lock: Optional[Lock]) -> None:
+        """Serve until no process of the application is left, or SIGTERM; then leave.
+
+        Arguments:
+            lock: The supervisor's lock, which this process holds.
+        """
+        while lock is not None:
             try:
                 self._serve()
             finally:
@@ -75,9 +78,13 @@ class Supervisor:
                     unbind(path)
                 lock.release()
             # Whoever took a share while we were leaving saw our lock, and relies on us.
-            if self._is_told_to_leave or not is_shared(self._folder.application):
+            if not is_shared(self._folder.application):
+                return
+            if self._is_told_to_leave:
+                launch_supervisor(self._folder.database, takes_over=True)
                 return
             self._takes_over = False
+            lock = acquire(self._folder.supervisor)
 
     # -- serving ------------------------------------------------------------------------------
 
@@ -222,13 +229,13 @@ class Supervisor:
                 crew.hear(ready)
 
 
-def main(database: str, how: str) -> None:
+def main(lock: Lock, database: str, how: str) -> None:
     """Run a supervisor in this process; ``how`` is ``"begins"`` or ``"takes-over"``."""
     guard_output()
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s"
     )
     try:
-        Supervisor(database, how == "takes-over").run()
+        Supervisor(database, how == "takes-over").run(lock)
     except AutocronError as error:
         logger.error("%s: the supervisor can not go on: %s", database, error)

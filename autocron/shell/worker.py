@@ -95,6 +95,7 @@ class Worker:
         self._clock = SystemClock()
         self._store = SQLiteStore(database, durability="normal")
         self._is_leaving = False
+        self._unheard: List[Dict[str, Any]] = []
         self._stir_reader, self._stir_writer = os.pipe()
         self._signal_reader, self._signal_writer = os.pipe()
         for descriptor in (self._stir_reader, self._stir_writer, self._signal_writer):
@@ -138,12 +139,13 @@ class Worker:
         os._exit(0)
 
     def _hear_application(self) -> Optional[Application]:
-        """Wait for what the supervisor says first."""
+        """Wait for what the supervisor says first; what it has said since is kept for the watch."""
         messages: List[Dict[str, Any]] = []
         while not messages and self._channel.is_open:
             messages = self._channel.receive()
         if not messages:
             return None
+        self._unheard = messages[1:]
         return Application.from_json(messages[0]["application"])
 
     # -- working ------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ class Worker:
 
     def _watch(self) -> None:
         """Wait for the word to leave, and see to it that this worker does."""
-        must_hurry = False
+        must_hurry = self._heed(self._unheard)
         while not must_hurry:
             listened: List[Any] = [self._channel, self._signal_reader]
             ready, _, _ = select.select(listened, [], [])
@@ -216,12 +218,7 @@ class Worker:
                 numbers = os.read(self._signal_reader, 64)
                 must_hurry = signal.SIGTERM in numbers or signal.SIGINT in numbers
             if self._channel in ready:
-                for message in self._channel.receive():
-                    if message["do"] == LOOK:
-                        self._stir()
-                        continue
-                    self._leave()
-                    must_hurry = must_hurry or message["do"] == STOP
+                must_hurry = self._heed(self._channel.receive()) or must_hurry
                 if not self._channel.is_open:
                     self._outlive_supervisor()
                     must_hurry = True
@@ -232,11 +229,23 @@ class Worker:
         flush_output()
         os._exit(0)
 
+    def _heed(self, messages: List[Dict[str, Any]]) -> bool:
+        """Do as the supervisor says; tell whether to be quick about it."""
+        for message in messages:
+            if message["do"] == LOOK:
+                self._stir()
+            else:
+                self._leave()
+        return any(message["do"] == STOP for message in messages)
+
     def _outlive_supervisor(self) -> None:
         """The supervisor was killed: start the next one, or, without an application, hurry."""
-        self._leave()
-        if is_shared(self._folder.application):
+        is_shared_still = is_shared(self._folder.application)
+        if is_shared_still:
+            # Before leaving, which an idle worker does so soon that nothing would be started.
             launch_supervisor(self._database, takes_over=True)
+        self._leave()
+        if is_shared_still:
             # The task in hand may take its time for as long as its application lives.
             wait_until_unshared(self._folder.application)
 
