@@ -1,0 +1,234 @@
+"""Whoever is killed, no task is lost, and none is blamed for what it did not do."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.processes.world import TASKS, World, eventually, is_alive
+
+DEADLY = (
+    TASKS
+    + """
+import ctypes, resource, signal
+
+@autocron.delay
+def die(how):
+    mark("dies")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    how = how.split()
+    if how[0] == "exits":
+        os._exit(int(how[1]))
+    if how[0] == "segfaults":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@autocron.delay
+def die_once():
+    mark("dies")
+    if not (HERE / "died").exists():
+        (HERE / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+"""
+).replace("from shared import mark", "from shared import HERE, mark")
+
+
+# -- a worker ---------------------------------------------------------------------------------------
+
+
+def test_a_task_whose_worker_is_killed_is_run_again_at_once_by_a_new_one(world: World) -> None:
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    (first,) = world.await_marks("begin", "it")
+    world.kill(first.pid)
+    second = world.await_marks("begin", "it", count=2)[1]
+    world.open_gate("it")
+    assert application.ask("result.wait(60)") == second.pid != first.pid
+    task = world.task(application.ask("result.id"))
+    assert (task.attempt, task.deaths) == (2, 1)
+    started_at, enqueued_at = task.started_at, task.enqueued_at
+    assert started_at is not None
+    # "At once": not after one of the idle times, which are 30 seconds.
+    assert (started_at - enqueued_at).total_seconds() < 20
+
+
+def test_a_task_that_three_workers_died_of_is_failed(world: World) -> None:
+    world.write("tasks.py", DEADLY)
+    application = world.application()
+    application.do("result = tasks.die('is killed')")
+    task = world.await_task(application.ask("result.id"), "failed")
+    assert application.ask("result.error_message").startswith(
+        "WorkerDied: its worker died 3 times while it ran this task"
+    )
+    assert task.attempt == 3
+    assert len({mark.pid for mark in world.marks("dies")}) == 3
+    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+
+
+@pytest.mark.parametrize("how", ["exits 0", "exits 1", "segfaults"])
+def test_every_way_to_die_in_a_task_is_charged_to_it(world: World, how: str) -> None:
+    world.write("tasks.py", DEADLY)
+    application = world.application()
+    application.do(f"result = tasks.die({how!r})")
+    task = world.await_task(application.ask("result.id"), "failed")
+    assert task.failure is not None
+    assert task.failure.type == "WorkerDied"
+    assert len(world.marks("dies")) == 3
+
+
+def test_a_death_does_not_keep_other_tasks_from_their_workers(world: World) -> None:
+    world.write("tasks.py", DEADLY)
+    world.write_app("workers=2")
+    application = world.application()
+    application.do("held = tasks.hold('other')")
+    (other,) = world.await_marks("begin", "other")
+    application.do("result = tasks.die_once()")
+    assert application.ask("result.wait(60)") not in (other.pid, application.pid)
+    world.open_gate("other")
+    assert application.ask("held.wait(60)") == other.pid
+    assert len(world.marks("begin", "other")) == 1
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced(world: World) -> None:
+    world.application()
+    (first,) = world.await_workers()
+    world.kill(first)
+    assert len(world.await_workers(other_than=[first])) == 1
+
+
+# -- the supervisor -------------------------------------------------------------------------------
+
+
+def test_when_the_supervisor_is_killed_a_worker_starts_the_next(world: World) -> None:
+    world.application()
+    for _ in range(5):
+        first = world.await_supervisor()
+        old = world.await_workers()
+        world.kill(first)
+        # Nobody calls meanwhile, so it is none of the application's doing.
+        world.await_supervisor(other_than=first)
+        world.await_workers(other_than=old)
+
+
+def test_the_task_in_hand_of_a_killed_supervisors_worker_is_not_run_twice(world: World) -> None:
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    (begun,) = world.await_marks("begin", "it")
+    first = world.await_supervisor()
+    world.kill(first)
+    world.await_supervisor(other_than=first)
+    # Work goes on beside it.
+    others = world.await_workers(other_than=[begun.pid])
+    assert application.ask("tasks.pid().wait(60)") in others
+    assert world.task(application.ask("result.id")).state.value == "running"
+    world.open_gate("it")
+    assert application.ask("result.wait(60)") == begun.pid
+    assert len(world.marks("begin", "it")) == 1
+    task = world.task(application.ask("result.id"))
+    assert (task.attempt, task.deaths) == (1, 0)
+    # The worker of the old supervisor has done its last task.
+    eventually(lambda: not is_alive(begun.pid), "the end of the old worker")
+    assert world.workers == others
+
+
+def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None:
+    """Nobody sees the worker die, so it is not charged."""
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    (begun,) = world.await_marks("begin", "it")
+    world.kill(world.supervisor, begun.pid)
+    world.open_gate("it")
+    # The next call finds nobody listening, and starts them again.
+    application.ask("tasks.add(1, 1).wait(60)")
+    assert application.ask("result.wait(60)") != begun.pid
+    task = world.task(application.ask("result.id"))
+    assert (task.attempt, task.deaths) == (2, 0)
+
+
+# -- all of them ----------------------------------------------------------------------------------
+
+
+def test_the_next_call_revives_background_processes_that_were_all_killed(world: World) -> None:
+    application = world.application()
+    application.ask("tasks.add(1, 1).wait(60)")
+    supervisor, workers = world.await_supervisor(), world.workers
+    world.kill(supervisor, *workers)
+    assert world.background() == []
+    worker = application.ask("tasks.pid().wait(60)")
+    assert worker not in workers
+    assert world.supervisor not in (None, supervisor)
+
+
+def test_a_call_of_any_process_of_the_application_revives_them(world: World) -> None:
+    first, second = world.application(), world.application()
+    first.ask("tasks.add(1, 1).wait(60)")
+    world.kill(world.supervisor, *world.workers)
+    assert second.ask("tasks.add(1, 1).wait(60)") == 2
+
+
+def test_what_was_in_hand_when_everything_was_killed_is_run_by_the_next_start_uncharged(
+    world: World,
+) -> None:
+    for attempt in (1, 2, 3, 4):
+        application = world.application()
+        if attempt == 1:
+            application.do("result = tasks.hold('it')")
+            task_id = application.ask("result.id")
+        begun = world.await_marks("begin", "it", count=attempt)
+        world.kill(application.pid, world.supervisor, *world.workers)
+        assert world.background() == []
+        assert world.task(task_id).state.value == "running"
+    world.open_gate("it")
+    world.application()
+    task = world.await_task(task_id, "succeeded")
+    # Four power cuts are no reason to give up a task.
+    assert (task.attempt, task.deaths) == (5, 0)
+    assert len({mark.pid for mark in begun}) == 4
+
+
+def test_a_call_that_has_returned_survives_the_death_of_everything(world: World) -> None:
+    application = world.application()
+    world.await_workers()
+    application.do("results = [tasks.touch(str(number)) for number in range(20)]")
+    world.kill(application.pid, world.supervisor, *world.workers)
+    world.application()
+    for number in range(20):
+        world.await_marks("touch", str(number))
+
+
+def test_without_application_and_supervisor_a_worker_hands_back_and_leaves(world: World) -> None:
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    task_id = application.ask("result.id")
+    (begun,) = world.await_marks("begin", "it")
+    world.kill(application.pid, world.supervisor)
+    world.await_end()
+    task = world.task(task_id)
+    assert (task.state.value, task.attempt, task.deaths) == ("waiting", 0, 0)
+    assert world.marks("end", "it") == []
+    world.open_gate("it")
+    world.application()
+    world.await_task(task_id, "succeeded")
+    assert [mark.pid for mark in world.marks("begin", "it")][0] == begun.pid
+
+
+def test_a_terminated_supervisor_hands_back_in_order_and_is_succeeded_by_another(
+    world: World,
+) -> None:
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    (begun,) = world.await_marks("begin", "it")
+    supervisor = world.await_supervisor()
+    os.kill(supervisor, signal.SIGTERM)
+    # Stored while it leaves: nobody may have to call again for it.
+    application.do("later = tasks.pid()")
+    again = world.await_marks("begin", "it", count=2)[1]
+    world.open_gate("it")
+    assert application.ask("later.wait(60)") == application.ask("result.wait(60)") == again.pid
+    assert again.pid != begun.pid
+    task = world.task(application.ask("result.id"))
+    assert (task.attempt, task.deaths) == (1, 0)
+    assert world.supervisor not in (None, supervisor)
