@@ -1,0 +1,78 @@
+"""Reading a command line: argparse, but an error is one line that says what to write instead."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from typing import Any, Callable, Iterable, List, NoReturn, Sequence
+
+
+class UsageError(Exception):
+    """The command line can not be used; the message is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises :class:`UsageError` instead of ending the process.
+
+    Arguments:
+        prog: What the user wrote before the words that it reads, such as ``autocron explain``.
+        **others: As ArgumentParser takes them.
+    """
+
+    def __init__(self, prog: str, **others: Any) -> None:
+        # An abbreviation that works today could mean two options tomorrow.
+        super().__init__(
+            prog=prog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **others,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        prefix = "argument "
+        text = message[len(prefix) :] if message.startswith(prefix) else message
+        raise UsageError(f"{text} (see {self.prog} --help)")
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Read the words of a command line.
+
+        Raises:
+            UsageError: They can not be used.
+        """
+        options, unknown = self.parse_known_args(list(words))
+        for word in unknown:
+            if word.startswith("-"):
+                name = word.partition("=")[0]
+                known = [option for option in self._option_string_actions if option[:2] == "--"]
+                self.error(f"there is no option {name}{did_you_mean(name, known)}")
+            self.error(f"the word {word!r} is one too many")
+        return options
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean …?"`` if a word looks like a slip for a known one, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
+    """Return a type for ``add_argument``: a whole number within bounds."""
+
+    def read(word: str) -> int:
+        try:
+            number = int(word)
+        except ValueError:
+            number = smallest - 1
+        if not smallest <= number <= largest:
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is not a whole number from {smallest} to {largest}"
+            )
+        return number
+
+    return read
+
+
+def given(options: argparse.Namespace, names: Iterable[str]) -> List[str]:
+    """Return those of some option names that were used."""
+    return [name for name in names if getattr(options, name) not in (None, False)]
