@@ -10,6 +10,7 @@ import itertools
 
 from autocron.app import App
 from autocron.core.arguments import dump_call
+from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message
 from autocron.engine import Engine
@@ -81,6 +82,22 @@ class Bench:
         schedule = Schedule(**{**given, **changes})
         self.engine().declare([schedule])
         return schedule
+
+
+class FailingStore:
+    """The store of production, whose disk is full for some operations while a clause says so."""
+
+    def __init__(self, store):
+        self._store = store
+        self.failing = set()
+
+    def __getattr__(self, operation):
+        if operation in self.failing:
+            return self._fail
+        return getattr(self._store, operation)
+
+    def _fail(self, *args, **kwargs):
+        raise StoreError("the disk is full")
 
 
 def work(engine):
