@@ -27,6 +27,9 @@ MAX_IDLE = 16
 # The write-ahead log is cut back to this after it has grown, for example under a long read.
 WAL_BYTES = 8 * 1024 * 1024
 
+# The smallest page of SQLite. A file of a single byte, whatever it is, SQLite takes for empty.
+SMALLEST_BYTES = 512
+
 # What SQLite binds with: an id that is no proper text, or a number that is none, is refused before
 # SQLite sees it, by these.
 SQLITE_ERRORS: Tuple[Type[Exception], ...] = (
@@ -61,11 +64,6 @@ _REASONS: Tuple[Tuple[str, str, str], ...] = (
         "'sqlite3 FILE .recover'",
     ),
     (
-        "not a database",
-        "the file is no SQLite database",
-        "name another file: this one is left as it is",
-    ),
-    (
         "no such",
         "its tables were changed by something else while it was in use",
         "restore a copy, or name another file",
@@ -92,7 +90,8 @@ def store_error(doing: str, path: str, timeout_seconds: float, error: Exception)
     """
     text = str(error)
     lowered = text.lower()
-    kind: Type[StoreError] = ForeignDatabase if "not a database" in lowered else StoreError
+    if "not a database" in lowered:
+        return not_a_database(path)
     if "unable to open" in lowered:
         why, remedy = _why_it_does_not_open(path)
     else:
@@ -101,7 +100,14 @@ def store_error(doing: str, path: str, timeout_seconds: float, error: Exception)
             (f"{type(error).__name__} was raised", "see the reason that SQLite gave"),
         )
     why = why.format(timeout=timeout_seconds)
-    return kind(f"can not {doing} in {path}: {why} ({text}); {remedy}")
+    return StoreError(f"can not {doing} in {path}: {why} ({text}); {remedy}")
+
+
+def not_a_database(path: str) -> ForeignDatabase:
+    """Make the error for a file that SQLite did not write."""
+    return ForeignDatabase(
+        f"{path} is no SQLite database; name another file. This one is left as it is"
+    )
 
 
 def _why_it_does_not_open(path: str) -> Tuple[str, str]:
@@ -191,11 +197,12 @@ class Pool:
 
     def give(self, connection: sqlite3.Connection) -> None:
         """Put a connection back; one with an open transaction is closed, which undoes it."""
-        if self._closed or connection.in_transaction or len(self._idle) >= MAX_IDLE:
+        if connection.in_transaction or len(self._idle) >= MAX_IDLE:
             self._discard(connection)
             return
         self._idle.append(connection)
-        if self._closed:  # meanwhile, by another thread
+        # Looked at last, since another thread may close the pool at any moment.
+        if self._closed:
             self.close()
 
     def take_turn(self) -> sqlite3.Connection:

@@ -15,12 +15,14 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
     MEMORY,
+    SMALLEST_BYTES,
     SQLITE_ERRORS,
     SYNCHRONOUS,
     MemoryPool,
     Pool,
     connect,
     create_file,
+    not_a_database,
     opening,
     store_error,
 )
@@ -126,7 +128,7 @@ class Database:
         """Create a missing file; refuse a foreign or newer one without changing it."""
         try:
             size = os.stat(self.path).st_size
-        except FileNotFoundError as missing:
+        except (FileNotFoundError, NotADirectoryError) as missing:
             if not create:
                 raise StoreError(
                     f"no database at {self.path}; check the name, or start the application that "
@@ -141,6 +143,8 @@ class Database:
             ) from error
         if size == 0:
             return
+        if size < SMALLEST_BYTES:
+            raise not_a_database(self.path)
         # A connection that may write would, on closing, write what a killed application left in
         # the log into its database; one that may only read would leave an empty log behind.
         left_over = any(os.path.lexists(self.path + end) for end in ("-wal", "-journal"))

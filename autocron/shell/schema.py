@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Tuple
+from typing import List, Tuple
 
 from autocron.core.errors import ForeignDatabase, NewerDatabase
 
@@ -90,8 +90,7 @@ def check_is_ours(connection: sqlite3.Connection, path: str) -> int:
         ForeignDatabase: It was made by another application.
         NewerDatabase: It was made by a newer autocron.
     """
-    application_id = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
+    application_id, version, tables = _identity(connection)
     if application_id == APPLICATION_ID:
         if version > VERSION:
             raise NewerDatabase(
@@ -100,7 +99,6 @@ def check_is_ours(connection: sqlite3.Connection, path: str) -> int:
                 f"is untouched"
             )
         return version
-    tables = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     if application_id != 0 or version != 0 or tables:
         found = f", for example the table {tables[0][0]!r}" if tables else ""
         raise ForeignDatabase(
@@ -155,5 +153,17 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchall()[0][0])
+def _identity(connection: sqlite3.Connection) -> Tuple[int, int, List[Tuple[str]]]:
+    """Read the application, the version and a table, as they are at one and the same moment."""
+    # Another process may be creating the tables, so all has to be read in one transaction.
+    begins = not connection.in_transaction
+    if begins:
+        connection.execute("BEGIN")
+    try:
+        (application_id,), *_ = connection.execute("PRAGMA application_id").fetchall()
+        (version,), *_ = connection.execute("PRAGMA user_version").fetchall()
+        tables = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+        return application_id, version, tables
+    finally:
+        if begins and connection.in_transaction:
+            connection.execute("ROLLBACK")
