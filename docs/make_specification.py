@@ -1,6 +1,7 @@
 """Turn ``spec/`` into pages: the prose of each module, and its clauses as sentences and tables.
 
-The files are parsed, not imported, so nothing of them runs. The pages are Markdown. A docstring may
+The files are parsed, not imported, so nothing of them runs; only the checks of a contract, which
+are part of autocron, are looked up there. The pages are Markdown. A docstring may
 use what Markdown and reStructuredText share, and of the latter also roles, ``::`` before an
 indented block, definition lists and simple tables.
 """
@@ -8,11 +9,13 @@ indented block, definition lists and simple tables.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Union
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
+Checks = Dict[str, Sequence[Callable[..., object]]]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -38,44 +41,73 @@ def write(spec: Path, target: Path) -> None:
 def page(path: Path) -> str:
     """One module of the specification as a page of Markdown."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    title, _, prose = (ast.get_docstring(tree) or words(path.stem[: -len("_spec")])).partition("\n")
-    parts = [f"# {title.rstrip('.')}", markdown(prose)]
-    clauses = list(_clauses(tree.body))
+    first, _, prose = (ast.get_docstring(tree) or words(path.stem[: -len("_spec")])).partition("\n")
+    title, _, subtitle = first.rstrip(".").partition(": ")
+    parts = [f"# {title}", subtitle and f"*{subtitle[:1].upper()}{subtitle[1:]}.*", markdown(prose)]
+    clauses = list(_clauses(tree.body, _imported_checks(tree)))
     if clauses:
         parts += ["## Clauses", *clauses]
     parts.append(f"*These clauses run: `spec/{path.name}`.*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _clauses(body: Sequence[ast.stmt]) -> Iterator[str]:
+def _imported_checks(tree: ast.Module) -> Checks:
+    """The checks of a contract that the module runs, by the name under which it has them."""
+    found: Checks = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autocron.testing"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if alias.name.endswith("CHECKS"):
+                    found[alias.asname or alias.name] = getattr(module, alias.name)
+    return found
+
+
+def _clauses(body: Sequence[ast.stmt], checks: Checks) -> Iterator[str]:
     functions = [node for node in body if isinstance(node, FUNCTIONS) and node.name[:3] == "it_"]
     for function in functions:
-        yield from _clause(function)
+        yield from _clause(function, checks)
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name.startswith("Describe"):
-            inside = list(_clauses(node.body))
+            inside = list(_clauses(node.body, checks))
             if inside:
                 yield "### " + words(node.name[len("Describe") :])
                 yield markdown(ast.get_docstring(node) or "")
                 yield from inside
 
 
-def _clause(function: Function) -> Iterator[str]:
+def _clause(function: Function, checks: Checks) -> Iterator[str]:
     law = any(_name(decorator) == "given" for decorator in function.decorator_list)
-    sentence = words(function.name)
-    yield f"- **{sentence}.**" + (" (A law, tried on generated examples.)" if law else "")
-    docstring = ast.get_docstring(function)
-    if docstring:
-        yield _indented(markdown(docstring))
-    for decorator in function.decorator_list:
-        table = _table(decorator)
-        if table:
-            yield _indented(table)
+    promises = [_promises(decorator, checks) for decorator in function.decorator_list]
+    end = ":" if any(promises) else "."
+    yield f"- **{words(function.name)}{end}**" + (
+        " (A law, tried on generated examples.)" if law else ""
+    )
+    tables = [_table(decorator) for decorator in function.decorator_list]
+    for text in [markdown(ast.get_docstring(function) or ""), *promises, *tables]:
+        if text:
+            yield _indented(text)
 
 
 def _name(decorator: ast.expr) -> str:
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
     return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+
+
+def _promises(decorator: ast.expr, checks: Checks) -> Optional[str]:
+    """The checks that a clause runs one by one, as a list."""
+    if isinstance(decorator, ast.Call) and _name(decorator) == "parametrize":
+        rows = decorator.args[1]
+        if isinstance(rows, ast.Name) and rows.id in checks:
+            return "\n".join(_promise(check) for check in checks[rows.id])
+    return None
+
+
+def _promise(check: Callable[..., object]) -> str:
+    name = check.__name__
+    sentence = words(name[len("check_") :] if name.startswith("check_") else name)
+    prose = " ".join(markdown(check.__doc__ or "").split())
+    return f"- **{sentence}.** {prose}"
 
 
 def _table(decorator: ast.expr) -> Optional[str]:
@@ -130,7 +162,8 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 def words(name: str) -> str:
     """``it_treats_7_as_sunday`` and ``TheClock`` as the words that they are."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").strip()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    spaced = spaced.replace("_", " ").strip()
     if "_" not in name:
         spaced = spaced.lower()
     return spaced[:1].upper() + spaced[1:]
