@@ -50,7 +50,7 @@ def test_shows_a_timeline_and_leaves_nothing_behind(command, scratch, running):
         "all background processes have ended",
     ):
         assert piece in text
-    assert text.count("tick() runs: cron") >= 2
+    assert "tick() runs: cron" in text
     assert 'autocron.start("project.db")' in done.stdout
     assert running(str(scratch)) == []
     assert list(scratch.iterdir()) == []
