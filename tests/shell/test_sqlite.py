@@ -174,6 +174,23 @@ class TestOpening:
     def test_durability_is_one_of_two_words(self):
         refusal(StoreError, lambda: SQLiteStore(":memory:", durability="off"), "'off'", "'full'")
 
+    def test_a_database_that_is_just_being_created_is_not_foreign(self, path):
+        execute(path, "PRAGMA journal_mode=WAL")
+
+        def create_meanwhile(statement):
+            if "user_version" in statement:
+                looking.set_trace_callback(None)
+                with closing(SQLiteStore(path)) as store:
+                    store.open()
+                created.append(path)
+
+        created = []
+        with closing(sqlite3.connect(path, isolation_level=None)) as looking:
+            looking.set_trace_callback(create_meanwhile)
+            assert schema.check_is_ours(looking, path) == 0
+            assert created == [path]
+            assert schema.check_is_ours(looking, path) == schema.VERSION
+
 
 class TestMigration:
     def test_an_older_file_is_migrated_and_keeps_its_tasks(self, path, monkeypatch):
