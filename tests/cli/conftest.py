@@ -204,7 +204,7 @@ def serve(home: Path, tmp_path: Path) -> Any:
     yield serve
     for served in started:
         served.stop()
-        assert processes_of(str(served.database)) == []
+        assert_all_end(str(served.database))
 
 
 def processes_of(text: str) -> List[str]:
@@ -215,6 +215,16 @@ def processes_of(text: str) -> List[str]:
     return [line for line in listed.stdout.splitlines() if text in line]
 
 
+def assert_all_end(text: str) -> None:
+    """Check that no process is left in whose command line a text stands.
+
+    stop() waits until they have given up their locks; their last steps may take a moment more.
+    """
+    deadline = SystemClock().monotonic() + 10
+    while processes_of(text):
+        assert SystemClock().monotonic() < deadline, processes_of(text)
+
+
 @pytest.fixture
-def running() -> Any:
-    return processes_of
+def all_end() -> Any:
+    return assert_all_end

@@ -32,7 +32,7 @@ def start(command, scratch, **pipes):
     )
 
 
-def test_shows_a_timeline_and_leaves_nothing_behind(command, scratch, running):
+def test_shows_a_timeline_and_leaves_nothing_behind(command, scratch, all_end):
     done = command("demo", TMPDIR=str(scratch))
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -52,13 +52,13 @@ def test_shows_a_timeline_and_leaves_nothing_behind(command, scratch, running):
         assert piece in text
     assert "tick() runs: cron" in text
     assert 'autocron.start("project.db")' in done.stdout
-    assert running(str(scratch)) == []
+    all_end(str(scratch))
     assert list(scratch.iterdir()) == []
     assert list(Path(os.environ["HOME"]).iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ends_tidily_when_it_is_interrupted(command, scratch, running, number):
+def test_ends_tidily_when_it_is_interrupted(command, scratch, all_end, number):
     process = start(command, scratch, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     for line in process.stdout:
@@ -68,11 +68,11 @@ def test_ends_tidily_when_it_is_interrupted(command, scratch, running, number):
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
     assert "Interrupted" in out
-    assert running(str(scratch)) == []
+    all_end(str(scratch))
     assert list(scratch.iterdir()) == []
 
 
-def test_ends_tidily_when_it_is_interrupted_at_its_start(command, scratch, running):
+def test_ends_tidily_when_it_is_interrupted_at_its_start(command, scratch, all_end):
     process = start(command, scratch, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     for line in process.stdout:
@@ -81,11 +81,11 @@ def test_ends_tidily_when_it_is_interrupted_at_its_start(command, scratch, runni
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
     assert (process.returncode, errors) == (130, "")
-    assert running(str(scratch)) == []
+    all_end(str(scratch))
     assert list(scratch.iterdir()) == []
 
 
-def test_ends_tidily_when_nobody_reads(command, scratch, running):
+def test_ends_tidily_when_nobody_reads(command, scratch, all_end):
     process = start(command, scratch, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -94,5 +94,5 @@ def test_ends_tidily_when_nobody_reads(command, scratch, running):
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(60), errors) == (0, "")
-    assert running(str(scratch)) == []
+    all_end(str(scratch))
     assert list(scratch.iterdir()) == []
