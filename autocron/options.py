@@ -66,10 +66,10 @@ class DelayOptions:
             return replace(self, delay_seconds=0.0, schedule=schedule)
         if given:
             seconds = sum(
-                _seconds(name, value) * _UNIT_SECONDS[name] for name, value in given.items()
+                _number(name, value) * _UNIT_SECONDS[name] for name, value in given.items()
             )
             if seconds > _LONGEST_SECONDS:
-                raise InvalidTask(f"a delay of {seconds:g} seconds is more than 100 years")
+                raise InvalidTask(f"{', '.join(given)}: the delay is more than 100 years")
             return replace(self, delay_seconds=seconds, schedule=None)
         return self
 
@@ -90,7 +90,7 @@ class DelayOptions:
             moment = moment.replace(tzinfo=zone)
         try:
             return moment.astimezone(timezone.utc)
-        except OverflowError:
+        except (OverflowError, ValueError, OSError):  # the last two from the system's zone
             raise InvalidTask(f"schedule: {moment!r} is out of the range of times") from None
 
 
@@ -103,11 +103,12 @@ def _check_moment(given: object, name: str) -> datetime:
     return given
 
 
-def _seconds(name: str, value: object) -> float:
+def _number(name: str, value: object) -> float:
     number = not isinstance(value, bool) and isinstance(value, (int, float))
-    if not number or not math.isfinite(value) or value < 0:  # type: ignore[operator, arg-type]
+    if not number or not 0 <= value < math.inf:  # type: ignore[operator]
         raise InvalidTask(f"{name}: {value!r} is not a number from 0 upwards")
-    return float(value)  # type: ignore[arg-type]
+    # An int may be larger than any float; all of these are too long anyway.
+    return float(min(value, 2 * _LONGEST_SECONDS))  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

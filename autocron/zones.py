@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 from autocron.core.errors import InvalidSchedule
 
 LOCAL = "local"
-_FIXED = re.compile(r"([+-])(\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
+_FIXED = re.compile(r"([+-])(\d\d):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
 class LocalZone(tzinfo):
@@ -68,6 +68,8 @@ def zone_name(zone: Union[str, tzinfo]) -> str:
         return LOCAL
     if isinstance(zone, timezone):
         offset = zone.utcoffset(None)
+        if offset.microseconds:
+            raise InvalidSchedule(f"tz: {zone!r} is not a number of whole seconds away from UTC")
         return "UTC" if not offset else _fixed_name(offset)
     if isinstance(zone, tzinfo):
         key = getattr(zone, "key", None) or getattr(zone, "zone", None)

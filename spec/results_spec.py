@@ -1,0 +1,280 @@
+"""Results: a call in place, and the TaskResult.
+
+**Where autocron is not started, or is locked**, the call runs at once, here (*in place*), and the
+TaskResult is ready when it comes back. Arguments and result take the same way through text. What
+the function raises is in the result, ``SystemExit`` too; ``KeyboardInterrupt`` passes. A later time
+is ignored, and that is logged once for each function.
+
+**A TaskResult** tells ``status`` (waiting, running, succeeded, failed, cancelled; expired),
+``is_ready`` (true for a failed task too), ``is_waiting`` (true until it is ready, so also while the
+task runs), ``has_error``, ``error_message`` (``"ValueError: text"``), ``traceback`` and ``result``.
+``wait(timeout)`` and ``await`` wait for the result, and ``cancel()`` takes the call back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import autocron
+from autocron import testing
+from autocron.app import App
+from autocron.core.errors import ResultNotReady, TaskFailed, WaitTimeout
+from autocron.result import TaskResult
+from spec.benches import work
+from spec.tables import table
+from spec.zones import at
+
+NOW = "2024-03-01 12:00"
+
+
+@pytest.fixture
+def app():
+    return App()
+
+
+@pytest.fixture
+def session(app):
+    with testing.session(now=NOW, tz="UTC", app=app) as session:
+        yield session
+
+
+@pytest.fixture
+def send(app):
+    @app.delay
+    def send(address, message="hello"):
+        return len(address + message)
+
+    return send
+
+
+class DescribeACallInPlace:
+    def it_is_ready_when_it_comes_back(self, send):
+        result = send("ab", message="c")
+        assert (result.status, result.is_ready, result.is_waiting) == ("succeeded", True, False)
+        assert (result.has_error, result.error_message, result.traceback) == (False, "", "")
+        assert (result.result, result.wait(), result.cancel()) == (3, 3, False)
+
+    def it_has_an_exception_in_its_result(self, app):
+        @app.delay
+        def fail():
+            raise ValueError("text")
+
+        result = fail()
+        assert (result.status, result.is_ready, result.has_error) == ("failed", True, True)
+        assert result.error_message == "ValueError: text"
+        assert result.traceback.endswith("ValueError: text\n")
+        assert "autocron" not in result.traceback.replace("spec/calls_spec", "")
+        with pytest.raises(TaskFailed, match="ValueError: text"):
+            _ = result.result
+
+    @table("""
+    raised            | message
+    SystemExit(3)     | SystemExit: 3
+    SystemExit()      | SystemExit
+    GeneratorExit()   | GeneratorExit
+    KeyError('k')     | KeyError: 'k'
+    """)
+    def it_keeps_whatever_ends_a_function(self, app, raised, message):
+        @app.delay
+        def fail():
+            raise eval(raised)
+
+        assert fail().error_message == message
+
+    def it_lets_keyboard_interrupt_pass(self, app):
+        @app.delay
+        def fail():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+
+    def it_ignores_a_later_time_and_logs_that_once(self, app, caplog):
+        @app.delay(hours=1)
+        def later():
+            return 1
+
+        @app.delay
+        def another():
+            return 2
+
+        for _ in range(3):
+            assert later().result == 1
+        another.options(schedule=at("2099-01-01 00:00"))()
+        said = [message.partition(" was called for a later time")[0] for message in caplog.messages]
+        assert [name.rpartition(".")[2] for name in said] == ["later", "another"]
+        assert "is not running: it runs now, in place" in caplog.text
+
+    def it_takes_arguments_and_result_through_text(self, app):
+        given = [[1, (2, 3)]]
+
+        @app.delay
+        def change(argument):
+            argument[0].append(4)
+            return argument
+
+        result = change(given)
+        assert given == [[1, (2, 3)]]
+        assert result.result == [[1, (2, 3), 4]]
+
+    def it_fails_if_the_result_can_not_be_stored(self, app):
+        @app.delay
+        def give_object():
+            return object()
+
+        assert give_object().error_message.startswith("NotStorable: ")
+
+    def it_runs_a_call_inside_a_task_at_once_too(self, app, send):
+        @app.delay
+        def outer():
+            return send("ab").result
+
+        assert outer().result == 7
+
+    def it_runs_a_coroutine_function(self, app):
+        @app.delay
+        async def answer():
+            return 42
+
+        assert answer().result == 42
+
+    def it_has_no_database_to_look_into(self, app, send):
+        with pytest.raises(autocron.StartError, match=r"call autocron.start\(…\) first"):
+            app.get_result(send("a").id)
+
+    def it_gives_each_call_an_id(self, send):
+        ids = {send("a").id for _ in range(10)}
+        assert len(ids) == 10
+        assert all(len(task_id) < 64 for task_id in ids)
+
+
+class DescribeATaskResult:
+    def it_is_waiting_until_it_is_ready_also_while_the_task_runs(self, app, session):
+        seen = []
+
+        @app.delay
+        def look():
+            seen.append((result.status, result.is_waiting, result.is_ready))
+
+        result = look()
+        seen.append((result.status, result.is_waiting, result.is_ready))
+        assert repr(result) == f"<TaskResult {result.id} waiting>"
+        session.run_pending()
+        seen.append((result.status, result.is_waiting, result.is_ready))
+        assert seen == [
+            ("waiting", True, False),
+            ("running", True, False),
+            ("succeeded", False, True),
+        ]
+
+    def it_is_ready_for_a_failed_task_too_with_the_same_message_as_in_place(self, app):
+        @app.delay
+        def fail():
+            raise ValueError("text")
+
+        in_place = fail()
+        with testing.session(app=app) as session:
+            stored = fail()
+            session.run_pending(raise_errors=False)
+        for result in (in_place, stored):
+            assert (result.is_ready, result.has_error) == (True, True)
+            assert result.error_message == "ValueError: text"
+        assert in_place.traceback == stored.traceback
+
+    def it_raises_before_its_time_and_after_a_failure(self, app, session):
+        @app.delay
+        def fail():
+            raise ValueError("text")
+
+        result = fail()
+        assert (result.has_error, result.error_message, result.traceback) == (False, "", "")
+        with pytest.raises(ResultNotReady, match=r"is waiting; look at is_ready first, or call wa"):
+            _ = result.result
+        session.run_pending(raise_errors=False)
+        with pytest.raises(TaskFailed) as caught:
+            _ = result.result
+        assert caught.value.error_message == "ValueError: text"
+        assert "Traceback" in caught.value.traceback
+        assert caught.value.traceback in str(caught.value)
+
+    def it_may_be_ignored(self, session, send):
+        send("a")
+        assert session.run_pending().succeeded == 1
+
+    def it_is_found_by_nothing_but_its_id(self, app, session, send):
+        result = send("a")
+        assert app.get_result(result.id).id == result.id
+        for unknown in ("", 5, None):
+            with pytest.raises(autocron.TaskNotFound):
+                app.get_result(unknown)
+
+
+class DescribeWaiting:
+    """A worker runs the task while the caller sleeps; here each sleep moves the clock."""
+
+    @pytest.fixture
+    def waiting(self, bench, monkeypatch):
+        """A stored call, and the pauses that its caller has slept; after the third it has run."""
+
+        @bench.app.delay
+        def answer():
+            return 42
+
+        class Source:
+            clock, has_workers = bench.clock, True
+            get, cancel = bench.store.get, bench.engine().cancel
+            load_result = staticmethod(bench.app.codec.load_result)
+
+        slept = []
+
+        def sleep(seconds):
+            slept.append(seconds)
+            bench.clock.advance(seconds=seconds)
+            if len(slept) == 3:
+                work(bench.engine())
+
+        async def sleep_in_loop(seconds):
+            sleep(seconds)
+
+        monkeypatch.setattr("time.sleep", sleep)
+        monkeypatch.setattr("asyncio.sleep", sleep_in_loop)
+        return TaskResult(bench.call(answer), Source()), slept
+
+    def it_looks_again_after_growing_pauses(self, waiting):
+        result, slept = waiting
+        assert result.wait() == 42
+        assert slept == pytest.approx([0.001, 0.0015, 0.00225])
+
+    def it_does_not_block_the_event_loop(self, waiting):
+        result, slept = waiting
+
+        async def wait():
+            return await result
+
+        assert asyncio.run(wait()) == 42
+        assert len(slept) == 3
+
+    def it_gives_up_when_the_time_is_over_and_the_task_goes_on(self, bench, waiting):
+        result, slept = waiting
+        with pytest.raises(WaitTimeout, match=r"not ready within 0.002 seconds; it goes on \(wait"):
+            result.wait(timeout=0.002)
+        assert slept == [0.001, 0.001]
+        with pytest.raises(TimeoutError):
+            result.wait(0)
+        assert result.wait() == 42
+
+    def it_has_the_longest_pause_of_a_twentieth_of_a_second(self, bench, waiting):
+        result, slept = waiting
+        slept += [0.0] * 3  # nobody comes
+        with pytest.raises(WaitTimeout):
+            result.wait(timeout=10)
+        assert max(slept) == 0.05
+        assert sum(slept) == pytest.approx(10)
+
+    def it_takes_the_call_back(self, waiting):
+        result, _ = waiting
+        assert (result.cancel(), result.status, result.is_ready) == (True, "cancelled", True)
+        with pytest.raises(autocron.TaskCancelled, match="was cancelled before it ran"):
+            result.wait()
