@@ -99,7 +99,7 @@ def store_error(doing: str, path: str, timeout_seconds: float, error: Exception)
             ((why, remedy) for piece, why, remedy in _REASONS if piece in lowered),
             (f"{type(error).__name__} was raised", "see the reason that SQLite gave"),
         )
-    why = why.format(timeout=timeout_seconds)
+        why = why.format(timeout=timeout_seconds)
     return StoreError(f"can not {doing} in {path}: {why} ({text}); {remedy}")
 
 
