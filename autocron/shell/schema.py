@@ -1,6 +1,6 @@
 """The tables of the SQLite store: how they are made, recognised and brought up to date.
 
-Together with :mod:`autocron.shell.sqlite` the only place that knows tables and queries.
+Queries stand in :mod:`autocron.shell.sqlite`, and for people to read in :mod:`autocron.shell.listing`.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def check_a_failure_is_kept(make_bench: Callable[[], Bench]) -> None:
     bench.backend.close()
 
 
-def check_a_call_inside_a_task_isstored_task(make_bench: Callable[[], Bench]) -> None:
+def check_a_call_inside_a_task_is_stored(make_bench: Callable[[], Bench]) -> None:
     """A task may call others; they are run too."""
     bench = make_bench()
     bench.backend.enqueue(a_message("outer"))
@@ -146,7 +146,7 @@ def check_unique_gives_back_the_waiting_one(make_bench: Callable[[], Bench]) -> 
     bench.backend.close()
 
 
-def check_one_of_many_unique_calls_isstored_task(make_bench: Callable[[], Bench]) -> None:
+def check_one_of_many_unique_calls_is_stored(make_bench: Callable[[], Bench]) -> None:
     """Eight threads that call at once with one key get one and the same task."""
     bench = make_bench()
     message = a_message(unique="U")
@@ -179,10 +179,10 @@ CALL_CHECKS: Tuple[BackendCheck, ...] = (
     check_an_unknown_id_is_no_error,
     check_a_value_is_kept,
     check_a_failure_is_kept,
-    check_a_call_inside_a_task_isstored_task,
+    check_a_call_inside_a_task_is_stored,
     check_higher_priority_runs_first,
     check_a_later_task_waits_for_its_time,
     check_unique_gives_back_the_waiting_one,
-    check_one_of_many_unique_calls_isstored_task,
+    check_one_of_many_unique_calls_is_stored,
     check_a_lock_is_held_by_one_running_task,
 )
