@@ -1,6 +1,7 @@
 """The tables of the SQLite store: how they are made, recognised and brought up to date.
 
-Queries stand in :mod:`autocron.shell.sqlite`, and for people to read in :mod:`autocron.shell.listing`.
+Queries stand in :mod:`autocron.shell.sqlite`, those for people to read in
+:mod:`autocron.shell.listing`.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def prepare(connection: sqlite3.Connection, path: str, timeout_seconds: float) -
     Raises:
         StoreError: The database is not ours, or newer.
     """
-    deadline = time.monotonic() + timeout_seconds
-    pause_seconds = 0.001
+    # No clock is read here: the pauses themselves are added up.
+    waited_seconds, pause_seconds = 0.0, 0.001
     while True:
         try:
             version = check_is_ours(connection, path)
@@ -131,9 +132,10 @@ def prepare(connection: sqlite3.Connection, path: str, timeout_seconds: float) -
             return
         except sqlite3.OperationalError as error:
             # SQLite does not wait its timeout for the change to write-ahead logging.
-            if "locked" not in str(error) or time.monotonic() >= deadline:
+            if "locked" not in str(error) or waited_seconds >= timeout_seconds:
                 raise
             time.sleep(pause_seconds)
+            waited_seconds += pause_seconds
             pause_seconds = min(2 * pause_seconds, 0.05)
 
 
