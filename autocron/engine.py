@@ -222,8 +222,7 @@ class Engine:
             stored = self.store.schedules(schedule.key)
             if not stored or stored[0].watermark_at >= at:
                 return None
-            if not self.store.swap_schedule(stored[0], replace(stored[0], watermark_at=at)):
-                return None
+            self.store.swap_schedule(stored[0], replace(stored[0], watermark_at=at))
             task = self._add_unless(unless_active, schedule.key, message)
         if task is not None:
             self.wake()
@@ -235,7 +234,7 @@ class Engine:
         """Store the task of a run at the start, once in each period of service, however many ask.
 
         Arguments:
-            schedule: The schedule as it was read.
+            schedule: The schedule; what counts is what is stored under its key.
             service: The period of service.
             message: What is to run.
             unless_active: Store nothing while a task of the schedule waits or runs.
@@ -244,8 +243,10 @@ class Engine:
             The task, or None.
         """
         with self.store.transaction():
-            if not self.store.swap_schedule(schedule, replace(schedule, service=service)):
+            stored = self.store.schedules(schedule.key)
+            if not stored or stored[0].service == service:
                 return None
+            self.store.swap_schedule(stored[0], replace(stored[0], service=service))
             task = self._add_unless(unless_active, schedule.key, message)
         if task is not None:
             self.wake()
@@ -321,9 +322,8 @@ class Engine:
         changed = []
         with self.store.transaction():
             for task in self.store.find(state=TaskState.RUNNING, worker=worker):
-                after = apply(task, decide(task))
-                if self.store.swap(task, after):
-                    changed.append(after)
+                changed.append(apply(task, decide(task)))
+                self.store.swap(task, changed[-1])
         for _ in changed:
             self.wake()
         return changed

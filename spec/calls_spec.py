@@ -22,6 +22,7 @@ import pytest
 from autocron import testing
 from autocron.app import App
 from autocron.core.errors import InvalidTask, NotStorable
+from autocron.options import DelayOptions
 from autocron.result import TaskResult
 from spec.zones import at
 
@@ -195,6 +196,10 @@ class DescribeWhenItRuns:
         assert run_at(send.options(**options)("a")) == at(NOW) + after
         decorated = app.delay(**options)(send.function)
         assert run_at(decorated("a")) == at(NOW) + after
+
+    def it_is_now_if_nothing_is_said(self, session, send):
+        assert run_at(send("a")) == at(NOW)
+        assert DelayOptions().moment(timezone.utc) is None
 
     def it_is_changed_for_one_call_only(self, session, send):
         send.options(minutes=5)("a")

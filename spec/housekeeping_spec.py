@@ -115,6 +115,18 @@ class DescribeAnOccurrence:
         assert len(bench.engine(runs=False, keeps_house=True).tick().fired) == 1
         assert "Mars/Olympus_Mons" in caplog.text
 
+    def it_leaves_a_schedule_as_another_engine_has_just_changed_it(self, bench, note):
+        class Raced(FailingStore):
+            def swap_schedule(self, before, after):
+                self._store.swap_schedule(before, replace(before, overlap="allow"))
+                return self._store.swap_schedule(before, after)
+
+        ahead_at = bench.clock.now() + timedelta(days=1000)
+        schedule = bench.schedule(note, watermark_at=ahead_at)
+        house = bench.engine(runs=False, keeps_house=True, store=Raced(bench.store))
+        assert house.tick().fired == ()
+        assert bench.store.schedules() == [replace(schedule, overlap="allow")]
+
     def it_may_be_the_last_one_ever(self, bench, note):
         bench.clock.set("9999-12-31T23:58:30Z")
         bench.schedule(note, "59 23 31 12 *")
@@ -184,6 +196,15 @@ class DescribeARunAtTheStart:
         assert len(house.tick().fired) == int(stored)
         assert bench.engine("a").tick().claimed is not None
         assert (bench.engine("b").tick().claimed is not None) == (overlap == "allow")
+
+    def it_comes_although_the_schedule_has_changed_since_it_was_read(self, bench, note):
+        read = bench.schedule(note, at_start=True, text=None)
+        bench.store.swap_schedule(read, replace(read, overlap="allow"))
+        engine, message = bench.engine(), Message(read.name, "[[],{}]")
+        assert engine.fire_at_start(read, "a", message, False) is not None
+        assert engine.fire_at_start(read, "a", message, False) is None
+        bench.store.swap_schedule(bench.store.schedules()[0], None)
+        assert engine.fire_at_start(read, "b", message, False) is None
 
     def it_comes_at_a_later_step_if_the_store_fails(self, bench, note, serve):
         bench.schedule(note, at_start=True, text=None)

@@ -144,6 +144,10 @@ class DescribeACallInPlace:
         with pytest.raises(autocron.StartError, match=r"call autocron.start\(…\) first"):
             app.get_result(send("a").id)
 
+    def it_stays_in_place_when_what_was_never_started_is_stopped(self, app, send):
+        app.stop()
+        assert send("ab").result == 7
+
     def it_gives_each_call_an_id(self, send):
         ids = {send("a").id for _ in range(10)}
         assert len(ids) == 10

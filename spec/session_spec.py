@@ -19,6 +19,7 @@ and says what to do.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from datetime import timedelta
 
@@ -28,8 +29,9 @@ import autocron
 from autocron import testing
 from autocron.app import App
 from autocron.core.errors import AutocronError
+from autocron.shell.mode import WORKER_VARIABLE
 from autocron.testing import Report
-from autocron.testing.session import active_session
+from autocron.testing.sessions import active_session
 from spec.tables import table
 from spec.zones import at
 
@@ -300,3 +302,20 @@ class DescribeTheDefaultApp:
             session.advance(minutes=1)
             session.run_pending()
         assert ran == ["x"]
+
+
+class DescribeImportingIt:
+    """It is for tests, and comes first; in the wrong place, or too late, it says so."""
+
+    def it_is_refused_in_a_worker_where_calls_would_be_lost(self, monkeypatch):
+        monkeypatch.setenv(WORKER_VARIABLE, "worker-1")
+        before = active_session()
+        with pytest.raises(autocron.StartError, match=r"imported in a worker.*in tests only"):
+            importlib.reload(testing)
+        assert active_session() is before
+
+    def it_stops_an_application_that_was_started_before_and_warns(self, caplog):
+        assert autocron.default_app.is_active
+        importlib.reload(testing)
+        assert "was imported after autocron.start(): the workers are stopped" in caplog.text
+        assert testing.run_pending() == Report()

@@ -79,6 +79,7 @@ class DescribeNames:
         assert load_zone(name).utcoffset(None) == float(hours) * HOUR
 
     def it_finds_the_zone_of_a_key_again(self):
+        assert zone("Europe/Berlin") is load_zone("Europe/Berlin")
         assert load_zone("Europe/Berlin").utcoffset(datetime(2024, 7, 1)) == 2 * HOUR
 
     @given(st.timedeltas(-timedelta(hours=23, minutes=59), timedelta(hours=23, minutes=59)))

@@ -34,10 +34,10 @@ from typing import Optional, Union
 from autocron.app import App, default_app
 from autocron.core.errors import AutocronError, RunawayTasks, StartError
 from autocron.shell.mode import WORKER_VARIABLE as _WORKER_VARIABLE
-from autocron.testing import session as _sessions
+from autocron.testing import sessions as _sessions
 from autocron.testing.clock import FollowingClock, Instant, ManualClock
 from autocron.testing.runner import Report, Run
-from autocron.testing.session import Session
+from autocron.testing.sessions import Session
 from autocron.zones import load_zone as _load_zone
 from autocron.zones import zone_name as _zone_name
 
