@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import traceback
 from datetime import datetime
-from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Union
 
 from autocron.ports import Backend, Store
 from autocron.registry import TaskFunction
@@ -39,6 +39,7 @@ class Code:
         self._application = application
         self._store = store
         self._missing: Set[str] = set()
+        self._modules_seen = 0
         self._told: Dict[str, Optional[Tuple[int, int]]] = {}
         self._standard = tuple(
             os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")
@@ -55,10 +56,12 @@ class Code:
         self.return_to_directory()
         if self._application.django is not None:
             self._load_django()
-        if self._application.main_file is not None and self._application.main_name is not None:
-            self._guarded(self._application.main_name, self._import_main)
+        main_name, main_file = self._application.main_name, self._application.main_file
+        if main_name is not None and main_file is not None:
+            self._guarded(main_name, lambda: _import_script(main_name, main_file))
         for name in self._modules():
-            self._import(name)
+            if name != main_name:
+                self._import(name)
 
     def _modules(self) -> List[str]:
         names: List[str] = json.loads(self._store.settings().get(MODULES, "[]"))
@@ -76,42 +79,26 @@ class Code:
             if urls:
                 importlib.import_module(urls)
 
-        self._guarded("django", load)
-
-    def _import_main(self) -> None:
-        """Import the application's main script under its module name, not as ``__main__``."""
-        name, file = self._application.main_name, self._application.main_file
-        assert name is not None
-        assert file is not None
-        if importlib.util.find_spec(name) is not None and name not in sys.modules:
-            found = importlib.util.find_spec(name)
-            if found is not None and found.origin == file:
-                importlib.import_module(name)
-                return
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{file} is no Python script")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
+        self._guarded("the Django project", load)
 
     def _import(self, name: str) -> None:
         if name not in sys.modules:
             self._guarded(name, lambda: importlib.import_module(name))
 
-    def _guarded(self, name: str, load: object) -> None:
+    def _guarded(self, name: str, load: Callable[[], object]) -> None:
         """Import something; user code may do anything then, SystemExit included."""
         try:
-            load()  # type: ignore[operator]
+            load()
         except BaseException as error:
-            if isinstance(error, ModuleNotFoundError) and error.name == name:
+            if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
                 self._missing.add(name)
                 logger.warning("the module %s is gone; its tasks can not run", name)
                 return
             logger.error(
-                "%s could not be imported in a worker, its tasks can not run:\n%s",
+                "a worker could not import %s; tasks that are defined below the error can not "
+                "run:\n%s",
                 name,
-                traceback.format_exc(),
+                _from_user_code(error),
             )
 
     def declare(self, backend: Backend, now: datetime) -> None:
@@ -163,6 +150,9 @@ class Code:
 
         Files of the standard library are left out.
         """
+        if len(sys.modules) == self._modules_seen:
+            return {}
+        self._modules_seen = len(sys.modules)
         found = {}
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
@@ -173,3 +163,25 @@ class Code:
                 continue
             found[file] = self._told[file] = fingerprint(file)
         return found
+
+
+def _import_script(name: str, file: str) -> None:
+    """Import the application's main script under its module name, not as ``__main__``."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python script")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def _from_user_code(error: BaseException) -> str:
+    """Return the traceback of an error during an import, without the way there."""
+    frames = error.__traceback__
+    while frames is not None and _is_way(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _is_way(file: str) -> bool:
+    return file == __file__ or "importlib" in file

@@ -20,6 +20,8 @@ logger = logging.getLogger("autocron")
 GRACE_SECONDS = 5.0
 # A worker whose Python is stuck in C code can not leave by itself; it is ended after this.
 KILL_SECONDS = GRACE_SECONDS + 1.5
+# An import that takes longer is worth a word: perhaps it never ends.
+LATE_SECONDS = 15.0
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
 
 # path -> modification time in nanoseconds and size; None if it can not be read
@@ -34,6 +36,7 @@ class Member:
         self.process = process
         self.channel = channel
         self.is_ready = False
+        self.late_at: Optional[float] = None
         self.is_leaving = False
         self.is_dismissed = False
         self.kill_at: Optional[float] = None
@@ -126,7 +129,9 @@ class Crew:
         channel = Channel(ours)
         channel.send(application=application.to_json())
         ours.setblocking(False)
-        self._members.append(Member(name, process, channel))
+        member = Member(name, process, channel)
+        member.late_at = self._clock.monotonic() + LATE_SECONDS
+        self._members.append(member)
 
     def _rest(self, why: str) -> None:
         rest_seconds = min(_FIRST_REST_SECONDS * 2**self._stillborn, _LONGEST_REST_SECONDS)
@@ -146,7 +151,7 @@ class Crew:
             if member.channel in ready:
                 for message in member.channel.receive():
                     if "files" in message:
-                        member.is_ready = True
+                        member.is_ready, member.late_at = True, None
                         member.files.update(message["files"])
                         self._stillborn = 0
 
@@ -167,6 +172,7 @@ class Crew:
                 member.process.send_signal(signal.SIGKILL)
             code = member.process.poll()
             if code is None:
+                self._say_if_late(member, now)
                 continue
             self.hear([member.channel])
             member.channel.close()
@@ -177,16 +183,27 @@ class Crew:
             remove(self._folder.worker(member.name))
         return gone
 
+    def _say_if_late(self, member: Member, now: float) -> None:
+        if member.late_at is not None and now >= member.late_at:
+            member.late_at = None
+            logger.warning(
+                "a worker (pid %d) has been importing the application for %g seconds; if its main "
+                "script starts a server when it is imported, put that under "
+                "\"if __name__ == '__main__':\"",
+                member.process.pid,
+                LATE_SECONDS,
+            )
+
     def knows(self, name: str) -> bool:
         """Tell whether a worker is one of ours and has not been buried."""
         return any(member.name == name for member in self._members)
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until there is something to do unasked, or None."""
-        times = [m.kill_at for m in self._members if m.kill_at is not None and not m.was_killed]
-        if self._rest_until is not None:
-            times.append(self._rest_until)
-        return min(times) - self._clock.monotonic() if times else None
+        times = [self._rest_until, *(member.late_at for member in self._members)]
+        times += [member.kill_at for member in self._members if not member.was_killed]
+        known = [at for at in times if at is not None]
+        return min(known) - self._clock.monotonic() if known else None
 
     def dismiss(self) -> None:
         """Tell all workers to leave within their grace."""

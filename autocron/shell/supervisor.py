@@ -27,8 +27,8 @@ from autocron.shell.application import APPLICATION, Application
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.ids import new_id
-from autocron.shell.output import guard_output
 from autocron.shell.launch import launch_supervisor
+from autocron.shell.output import guard_output
 from autocron.shell.ownership import (
     Lock,
     RunFolder,
