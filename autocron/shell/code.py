@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import logging
@@ -39,6 +40,7 @@ class Code:
         self._application = application
         self._store = store
         self._missing: Set[str] = set()
+        self._failed: Set[str] = set()
         self._modules_seen = 0
         self._told: Dict[str, Optional[Tuple[int, int]]] = {}
         self._standard = tuple(
@@ -94,6 +96,7 @@ class Code:
                 self._missing.add(name)
                 logger.warning("the module %s is gone; its tasks can not run", name)
                 return
+            self._failed.add(name)
             logger.error(
                 "a worker could not import %s; tasks that are defined below the error can not "
                 "run:\n%s",
@@ -105,6 +108,8 @@ class Code:
         """Declare the schedules that were found, and forget those that are no longer written."""
         stored = {s.name.partition(":")[0] for s in self._store.schedules()}
         seen = {name for name in stored if name in sys.modules or name in self._missing}
+        # Of a script whose import failed nobody knows what is written below the error.
+        seen -= self._failed
         backend.declare(declared(self._app, now), complete_for=seen)
         if self._missing:
             left = [name for name in self._modules() if name not in self._missing]
@@ -167,12 +172,13 @@ class Code:
 
 def _import_script(name: str, file: str) -> None:
     """Import the application's main script under its module name, not as ``__main__``."""
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python script")
+    # A script need not have a name by which it could be imported: "serve", "my-script.2.py".
+    loader = importlib.machinery.SourceFileLoader(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
 
 
 def _from_user_code(error: BaseException) -> str:
