@@ -36,7 +36,7 @@ def die_once():
 ).replace("from shared import mark", "from shared import HERE, mark")
 
 
-# -- a worker ---------------------------------------------------------------------------------------
+# -- a worker ------------------------------------------------------
 
 
 def test_a_task_whose_worker_is_killed_is_run_again_at_once_by_a_new_one(world: World) -> None:
@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(world: World) -> None:
     assert len(world.await_workers(other_than=[first])) == 1
 
 
-# -- the supervisor -------------------------------------------------------------------------------
+# -- the supervisor ------------------------------------------------------
 
 
 def test_when_the_supervisor_is_killed_a_worker_starts_the_next(world: World) -> None:
@@ -148,7 +148,7 @@ def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None
     assert (task.attempt, task.deaths) == (2, 0)
 
 
-# -- all of them ----------------------------------------------------------------------------------
+# -- all of them ------------------------------------------------------
 
 
 def test_the_next_call_revives_background_processes_that_were_all_killed(world: World) -> None:
@@ -212,7 +212,7 @@ def test_without_application_and_supervisor_a_worker_hands_back_and_leaves(world
     world.open_gate("it")
     world.application()
     world.await_task(task_id, "succeeded")
-    assert [mark.pid for mark in world.marks("begin", "it")][0] == begun.pid
+    assert world.marks("begin", "it")[0].pid == begun.pid
 
 
 def test_a_terminated_supervisor_hands_back_in_order_and_is_succeeded_by_another(

@@ -71,6 +71,10 @@ def obey(names):
         except BaseException as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer, default=repr), file=answers, flush=True)
+    at_end()
+
+def at_end():
+    """What the script is to do at last; a test may put something else in its place."""
 '''
 
 TASKS = '''
