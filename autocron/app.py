@@ -35,7 +35,7 @@ from autocron.core.errors import (
     TaskNotFound,
 )
 from autocron.core.task import Message, Task
-from autocron.options import CronOptions, DelayOptions, Moment, check_policies
+from autocron.options import Backoff, CronOptions, DelayOptions, Moment, check_policies
 from autocron.registry import Registry, TaskFunction, task_function
 from autocron.result import TaskResult
 
@@ -68,6 +68,8 @@ if TYPE_CHECKING:
             minutes: Optional[float] = None,
             seconds: Optional[float] = None,
             schedule: Optional[Moment] = None,
+            retries: Optional[int] = None,
+            backoff: Optional[Backoff] = None,
         ) -> Callable[P, TaskResult[R]]:
             """Return the function with other options for one call."""
             ...
@@ -261,6 +263,8 @@ class App:
         minutes: Optional[float] = None,
         seconds: Optional[float] = None,
         schedule: Optional[Moment] = None,
+        retries: Optional[int] = None,
+        backoff: Optional[Backoff] = None,
     ) -> Callable[[Callable[P, R]], Delayed[P, R]]: ...
 
     def delay(self, function: Any = None, **options: Any) -> Any:
@@ -275,7 +279,10 @@ class App:
             **options: How long to wait before the task runs, as numbers of ``weeks``, ``days``,
                 ``hours``, ``minutes`` and ``seconds``, added up; or ``schedule``, an instant before
                 which it does not run (an aware datetime, or one in the application's zone), or a
-                callable that gives one at each call.
+                callable that gives one at each call. ``retries`` is how many attempts are made
+                again after a failure, ``backoff`` how long to wait before each: seconds, or
+                ``"exponential"`` (the default), which draws a delay below a bound that doubles with
+                each failure, from 5 seconds to an hour.
 
         Returns:
             The decorated function, with the name, docstring and signature of the plain one.
@@ -340,6 +347,8 @@ class App:
             payload=payload,
             run_at=run_at,
             delay_seconds=options.delay_seconds,
+            retries=options.retries,
+            backoff_seconds=options.backoff_seconds,
         )
         service = self._service
         if service is None:

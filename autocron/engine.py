@@ -58,6 +58,7 @@ class Engine:
         waker: Tells a sleeping worker that something may be due.
         invoker: Runs functions; None for an engine that runs none, as the supervisor's.
         worker: The name under which tasks are claimed.
+        draw: Draws a number evenly from 0 to 1, for the jitter of retries.
         keeps_house: Whether a step also fires cron occurrences, follows the clock and purges.
     """
 
@@ -71,6 +72,7 @@ class Engine:
         waker: Optional[Waker] = None,
         invoker: Optional[Invoker] = None,
         worker: str = "",
+        draw: Callable[[], float] = lambda: 0.5,
         keeps_house: bool = False,
     ) -> None:
         self.store = store
@@ -79,6 +81,7 @@ class Engine:
         self._waker = waker
         self._invoker = invoker
         self._worker = worker
+        self._draw = draw
         self._in_hand: Optional[Task] = None
         self._unstored: Optional[Event] = None
         self._ticker = CronTicker(store, zones, self) if keeps_house else None
@@ -137,7 +140,7 @@ class Engine:
         task = self._in_hand
         if self._unstored is None:
             outcome = invoker.invoke(task)
-            self._unstored = after_attempt(task, outcome, self.clock.now())
+            self._unstored = after_attempt(task, outcome, self.clock.now(), self._draw())
         after = apply(task, self._unstored)
         try:
             with self.store.transaction():

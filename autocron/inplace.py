@@ -48,7 +48,9 @@ def run_in_place(app: App, known: TaskFunction, message: Message) -> TaskResult[
             known.name,
         )
     task = new_task(
-        replace(message, run_at=None, delay_seconds=0.0), f"inplace-{next(_count)}", clock.now()
+        replace(message, run_at=None, delay_seconds=0.0, retries=0),
+        f"inplace-{next(_count)}",
+        clock.now(),
     )
     running = apply(task, Claimed("in place", clock.now()))
     outcome = run_function(known, message.payload, app.codec, passing=(KeyboardInterrupt,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, Callable, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 from autocron.core.errors import InvalidSchedule, InvalidTask
 from autocron.core.schedule import (
@@ -16,6 +16,7 @@ from autocron.core.schedule import (
 )
 
 Moment = Union[datetime, Callable[[], datetime]]
+Backoff = Union[float, timedelta, str]
 
 _UNIT_SECONDS: Mapping[str, float] = {
     "weeks": 7 * 86400.0,
@@ -24,54 +25,67 @@ _UNIT_SECONDS: Mapping[str, float] = {
     "minutes": 60.0,
     "seconds": 1.0,
 }
+_OTHERS = ("schedule", "retries", "backoff")
+_MOST_RETRIES = 1_000_000
 _LONGEST_SECONDS = 100 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
 class DelayOptions:
-    """When a delayed task is to run.
+    """The options of a delayed function.
 
     Attributes:
-        delay_seconds: Not before this many seconds have elapsed.
+        delay_seconds: Not to be run before this many seconds have elapsed.
         schedule: Not before this instant, or the one that this callable gives at each call.
+        retries: How many attempts are made again after a failure.
+        backoff_seconds: The delay before each of them; None is exponential backoff.
     """
 
     delay_seconds: float = 0.0
     schedule: Optional[Moment] = None
+    retries: int = 0
+    backoff_seconds: Optional[float] = None
 
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
 
         Arguments:
             given: ``weeks``, ``days``, ``hours``, ``minutes``, ``seconds`` (numbers, added up) or
-                ``schedule`` (a datetime, or a callable giving one). None is "not given".
+                ``schedule`` (a datetime, or a callable giving one); ``retries`` (a whole number),
+                ``backoff`` (seconds, or ``"exponential"``). None is "not given".
 
         Raises:
             InvalidTask: An option is not known, or can not be used.
         """
         given = {name: value for name, value in given.items() if value is not None}
-        schedule = given.pop("schedule", None)
         for name in given:
-            if name not in _UNIT_SECONDS:
-                known = ", ".join((*_UNIT_SECONDS, "schedule"))
+            if name not in _UNIT_SECONDS and name not in _OTHERS:
+                known = ", ".join((*_UNIT_SECONDS, *_OTHERS))
                 raise InvalidTask(f"{name!r} is no option of delay; expected one of {known}")
-        if schedule is not None and given:
+        delay = {name: given[name] for name in given if name in _UNIT_SECONDS}
+        schedule = given.get("schedule")
+        changes: Dict[str, Any] = {}
+        if schedule is not None and delay:
             raise InvalidTask(
-                f"schedule= and {', '.join(f'{name}=' for name in given)} both say when the task "
+                f"schedule= and {', '.join(f'{name}=' for name in delay)} both say when the task "
                 "is to run; give one of them"
             )
         if schedule is not None:
             if not callable(schedule):
                 _check_moment(schedule, "schedule")
-            return replace(self, delay_seconds=0.0, schedule=schedule)
-        if given:
+            changes.update(delay_seconds=0.0, schedule=schedule)
+        if delay:
             seconds = sum(
-                _number(name, value) * _UNIT_SECONDS[name] for name, value in given.items()
+                _number(name, value) * _UNIT_SECONDS[name] for name, value in delay.items()
             )
             if seconds > _LONGEST_SECONDS:
-                raise InvalidTask(f"{', '.join(given)}: the delay is more than 100 years")
-            return replace(self, delay_seconds=seconds, schedule=None)
-        return self
+                raise InvalidTask(f"{', '.join(delay)}: the delay is more than 100 years")
+            changes.update(delay_seconds=seconds, schedule=None)
+        if "retries" in given:
+            changes["retries"] = _retries(given["retries"])
+        if "backoff" in given:
+            changes["backoff_seconds"] = _backoff(given["backoff"])
+        return replace(self, **changes)
 
     def moment(self, zone: tzinfo) -> Optional[datetime]:
         """Return the instant, in UTC, before which the task is not to run; None is now.
@@ -101,6 +115,25 @@ def _check_moment(given: object, name: str) -> datetime:
             "application's zone, or a callable that returns one (for a delay: seconds=…)"
         )
     return given
+
+
+def _retries(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_RETRIES:
+        raise InvalidTask(f"retries: {value!r} is not a whole number from 0 to {_MOST_RETRIES}")
+    return value
+
+
+def _backoff(value: object) -> Optional[float]:
+    if value == "exponential":
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    seconds = math.inf if isinstance(value, str) else _number("backoff", value)
+    if seconds > _LONGEST_SECONDS:
+        raise InvalidTask(
+            f"backoff: {value!r} is neither a number of seconds up to 100 years nor 'exponential'"
+        )
+    return seconds
 
 
 def _number(name: str, value: object) -> float:

@@ -8,7 +8,7 @@ What can happen is an event, and one table says which event fits which state, an
 becomes::
 
     waiting    Claimed -> running, Cancelled -> cancelled
-    running    Succeeded -> succeeded, Failed -> failed,
+    running    Succeeded -> succeeded, Failed -> failed, AttemptFailed -> waiting,
                WorkerLost -> waiting, HandedBack -> waiting
     succeeded  nothing
     failed     Retried -> waiting
@@ -25,6 +25,9 @@ Claimed
     the run, so that a crash costs an attempt.
 Succeeded, Failed
     The end and the result or the failure are noted; a former failure is forgotten on success.
+AttemptFailed
+    The failure is noted and counted, and the task put off until its next attempt; that delay is
+    elapsed time.
 WorkerLost
     The attempt stays counted, since the function may have run in part or whole; so it was known. A
     death is counted if it is charged.
@@ -33,8 +36,8 @@ HandedBack
 Cancelled
     The end is noted.
 Retried
-    It is due at once, and starts anew: its deaths are forgotten. The last failure stays readable
-    until it ends again.
+    It is due at once, and starts anew: its deaths and failures are forgotten. The last failure
+    stays readable until it ends again.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from hypothesis import strategies as st
 
 from autocron.core.errors import AutocronError, IllegalTransition
 from autocron.core.events import (
+    AttemptFailed,
     Cancelled,
     Claimed,
     Event,
@@ -67,17 +71,18 @@ LATER = NOW + timedelta(seconds=90)
 FAILURE = Failure("ValueError", "text", "Traceback…")
 
 NAMES, LINES = rows("""
-state     | Claimed | Succeeded | Failed | WorkerLost | HandedBack | Cancelled | Retried
-waiting   | running |           |        |            |            | cancelled |
-running   |         | succeeded | failed | waiting    | waiting    |           |
-succeeded |         |           |        |            |            |           |
-failed    |         |           |        |            |            |           | waiting
-cancelled |         |           |        |            |            |           | waiting
+state     |Claimed |Succeeded |Failed |AttemptFailed |WorkerLost |HandedBack |Cancelled |Retried
+waiting   |running |          |       |              |           |           |cancelled |
+running   |        |succeeded |failed |waiting       |waiting    |waiting    |          |
+succeeded |        |          |       |              |           |           |          |
+failed    |        |          |       |              |           |           |          |waiting
+cancelled |        |          |       |              |           |           |          |waiting
 """)
 EVENTS = [
     Claimed("worker-2", LATER),
     Succeeded('"value"', LATER),
     Failed(FAILURE, LATER),
+    AttemptFailed(FAILURE, LATER),
     WorkerLost(charged=True),
     HandedBack(),
     Cancelled(LATER),
@@ -106,9 +111,12 @@ def a_task(state, **fields):
         priority=3,
         unique="U",
         lock="L",
+        retries=5,
+        backoff_seconds=60.0,
         schedule="S",
         occurrence_at=NOW,
         attempt=2,
+        failures=1,
         deaths=1,
         worker="worker-1" if state is TaskState.RUNNING else None,
         unknown_since_at=NOW,
@@ -144,7 +152,7 @@ class DescribeTheTable:
         assert [TaskState(line[0]) for line in LINES] == list(TaskState)
         assert [type(event) for event in EVENTS] == list(typing.get_args(Event))
         assert [type(event).__name__ for event in EVENTS] == NAMES[1:]
-        assert len(CELLS) == 35
+        assert len(CELLS) == 40
 
     def it_can_not_be_changed(self):
         with pytest.raises(TypeError):
@@ -248,6 +256,21 @@ class DescribeFailed:
             "worker": None,
             "finished_at": LATER,
             "failure": FAILURE,
+            "failures": 2,
+        }
+
+
+class DescribeAttemptFailed:
+    def it_keeps_the_failure_and_puts_the_task_off(self):
+        before = a_task(TaskState.RUNNING, elapsed=False)
+        after = apply(before, AttemptFailed(FAILURE, LATER))
+        assert changes(before, after) == {
+            "worker": None,
+            "run_at": LATER,
+            "elapsed": True,
+            "failure": FAILURE,
+            "failures": 2,
+            "unknown_since_at": None,
         }
 
 
@@ -297,6 +320,7 @@ class DescribeRetried:
             "run_at": LATER,
             "elapsed": False,
             "finished_at": None,
+            "failures": 0,
             "deaths": 0,
             "unknown_since_at": None,
         }
@@ -317,12 +341,15 @@ class DescribeANewTask:
             priority=-7,
             unique="U",
             lock="L",
+            retries=5,
+            backoff_seconds=60.0,
             schedule="S",
             occurrence_at=NOW,
         )
         task = new_task(message, "t-1", NOW)
         assert (task.enqueued_at, task.run_at, task.elapsed) == (NOW, LATER, False)
         assert (task.priority, task.unique, task.lock) == (-7, "U", "L")
+        assert (task.retries, task.backoff_seconds) == (5, 60.0)
         assert (task.schedule, task.occurrence_at) == ("S", NOW)
 
     def it_is_due_when_its_delay_has_elapsed(self):

@@ -34,6 +34,14 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class AttemptFailed:
+    """The function raised, and the task will be tried again, not before ``run_at``."""
+
+    failure: Failure
+    run_at: datetime
+
+
+@dataclass(frozen=True)
 class WorkerLost:
     """The worker that held the task is gone; ``charged`` if a living supervisor saw it die."""
 
@@ -65,4 +73,4 @@ class Retried:
     at: datetime
 
 
-Event = Union[Claimed, Succeeded, Failed, WorkerLost, HandedBack, Cancelled, Retried]
+Event = Union[Claimed, Succeeded, Failed, AttemptFailed, WorkerLost, HandedBack, Cancelled, Retried]

@@ -12,6 +12,7 @@ from typing import Mapping, Type
 
 from autocron.core.errors import IllegalTransition
 from autocron.core.events import (
+    AttemptFailed,
     Cancelled,
     Claimed,
     Event,
@@ -32,6 +33,7 @@ TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyT
             {
                 Succeeded: TaskState.SUCCEEDED,
                 Failed: TaskState.FAILED,
+                AttemptFailed: TaskState.WAITING,
                 WorkerLost: TaskState.WAITING,
                 HandedBack: TaskState.WAITING,
             }
@@ -92,6 +94,20 @@ def apply(task: Task, event: Event) -> Task:
             worker=None,
             finished_at=event.at,
             failure=event.failure,
+            failures=task.failures + 1,
+        )
+    if isinstance(event, AttemptFailed):
+        # Its delay is elapsed time: it moves along when the wall clock is set.
+        return replace(
+            task,
+            state=state,
+            revision=revision,
+            worker=None,
+            run_at=event.run_at,
+            elapsed=True,
+            failure=event.failure,
+            failures=task.failures + 1,
+            unknown_since_at=None,
         )
     if isinstance(event, WorkerLost):
         # The attempt stays counted: the function was known, and may have run in part or whole.
@@ -124,6 +140,7 @@ def apply(task: Task, event: Event) -> Task:
         run_at=event.at,
         elapsed=False,
         finished_at=None,
+        failures=0,
         deaths=0,
         unknown_since_at=None,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Union
 
-from autocron.core.events import Event, Failed, HandedBack, Succeeded, WorkerLost
+from autocron.core.events import AttemptFailed, Event, Failed, HandedBack, Succeeded, WorkerLost
+from autocron.core.retry import retry_delay_seconds
 from autocron.core.task import Failure, Task
 
 MAX_DEATHS = 3
@@ -38,8 +39,10 @@ class Unknown:
 Outcome = Union[Returned, Raised, Unknown]
 
 
-def after_attempt(task: Task, outcome: Outcome, now: datetime) -> Event:
+def after_attempt(task: Task, outcome: Outcome, now: datetime, drawn: float = 0.0) -> Event:
     """Tell what an attempt's outcome means for its task.
+
+    A failure is final unless the task has retries left.
 
     An unknown function is no fault of the task: new code may be on its way to the workers. So the
     task is handed back, and fails only after workers have not known it for 60 seconds.
@@ -48,6 +51,7 @@ def after_attempt(task: Task, outcome: Outcome, now: datetime) -> Event:
         task: The running task.
         outcome: How the attempt went.
         now: The instant at which it ended.
+        drawn: A number drawn evenly from 0 to 1, for the jitter of a retry.
 
     Returns:
         The event to apply to the task.
@@ -55,7 +59,10 @@ def after_attempt(task: Task, outcome: Outcome, now: datetime) -> Event:
     if isinstance(outcome, Returned):
         return Succeeded(outcome.result, now)
     if isinstance(outcome, Raised):
-        return Failed(outcome.failure, now)
+        if task.failures >= task.retries:
+            return Failed(outcome.failure, now)
+        seconds = retry_delay_seconds(task.failures + 1, task.backoff_seconds, drawn)
+        return AttemptFailed(outcome.failure, now + timedelta(seconds=seconds))
     since = task.unknown_since_at or now
     if (now - since).total_seconds() >= UNKNOWN_PATIENCE_SECONDS:
         return Failed(Failure("UnknownTask", outcome.reason), now)

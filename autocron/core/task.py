@@ -62,6 +62,8 @@ class Message:
         priority: -100 to 100; higher runs first among the due tasks.
         unique: At most one waiting task has this key; a second call gives back the first one.
         lock: At most one running task has this key, with no promise of order.
+        retries: How many attempts are made again after a failure.
+        backoff_seconds: The delay before each of them; None is exponential backoff.
         schedule: The key of the schedule whose occurrence this is.
         occurrence_at: That occurrence.
     """
@@ -73,6 +75,8 @@ class Message:
     priority: int = 0
     unique: Optional[str] = None
     lock: Optional[str] = None
+    retries: int = 0
+    backoff_seconds: Optional[float] = None
     schedule: Optional[str] = None
     occurrence_at: Optional[datetime] = None
 
@@ -88,13 +92,14 @@ class Task:
             along when the wall clock is set.
         revision: Counts the changes; a store's compare-and-set compares it.
         attempt: How often the task was begun; a hand-back takes its count back.
+        failures: How many attempts have failed.
         deaths: How many workers died of it, as far as a living supervisor saw.
         worker: The name of the worker that holds it; None unless it runs.
         unknown_since_at: Since when workers have not known its function; None if they do.
         started_at: When the latest attempt began.
         finished_at: When it reached a final state.
         result: The returned value as opaque text; None unless it succeeded.
-        failure: Why it failed; None unless it did.
+        failure: Why it failed, or its latest attempt did; None once it has succeeded.
 
     The other attributes are those of :class:`Message`.
     """
@@ -110,9 +115,12 @@ class Task:
     priority: int = 0
     unique: Optional[str] = None
     lock: Optional[str] = None
+    retries: int = 0
+    backoff_seconds: Optional[float] = None
     schedule: Optional[str] = None
     occurrence_at: Optional[datetime] = None
     attempt: int = 0
+    failures: int = 0
     deaths: int = 0
     worker: Optional[str] = None
     unknown_since_at: Optional[datetime] = None
@@ -146,6 +154,8 @@ def new_task(message: Message, task_id: str, now: datetime) -> Task:
         priority=message.priority,
         unique=message.unique,
         lock=message.lock,
+        retries=message.retries,
+        backoff_seconds=message.backoff_seconds,
         schedule=message.schedule,
         occurrence_at=message.occurrence_at,
     )

@@ -23,8 +23,8 @@ from autocron.core.settings import Settings
 from autocron.engine import Engine
 from autocron.ports import Waker
 from autocron.shell.application import APPLICATION, MODULES, Application, describe
+from autocron.shell.chance import new_id
 from autocron.shell.clock import SystemClock
-from autocron.shell.ids import new_id
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
 from autocron.shell.main_script import warn_if_unguarded

@@ -24,9 +24,9 @@ from autocron.core.task import TaskState
 from autocron.engine import Engine, Tick
 from autocron.firing import SERVICE
 from autocron.shell.application import APPLICATION, Application
+from autocron.shell.chance import new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
-from autocron.shell.ids import new_id
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.output import guard_output
 from autocron.shell.ownership import (

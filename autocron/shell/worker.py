@@ -22,11 +22,11 @@ from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
 from autocron.engine import Engine, Tick
 from autocron.shell.application import Application
+from autocron.shell.chance import draw, new_id
 from autocron.shell.channel import LOOK, STOP, Channel
 from autocron.shell.clock import SystemClock
 from autocron.shell.code import Code
 from autocron.shell.crew import GRACE_SECONDS
-from autocron.shell.ids import new_id
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
@@ -132,6 +132,7 @@ class Worker:
             waker=SocketWaker(self._folder.wake),
             invoker=FunctionInvoker(code.find, lambda: default_app.codec),
             worker=self._name,
+            draw=draw,
         )
         self._loop(engine, code)
         flush_output()

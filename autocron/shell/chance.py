@@ -1,4 +1,4 @@
-"""Task ids: opaque, never the same twice, and in the order of their making as far as it goes."""
+"""What is drawn by chance: task ids, and numbers for jitter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ _clock = SystemClock()
 def new_id() -> str:
     """Draw a task id: the present microsecond and 64 random bits, in hexadecimal.
 
-    Ids that grow with time keep the index on them compact.
+    It is opaque, never the same twice, and grows with time, which keeps the index on it compact.
     """
     microseconds = int(_clock.now().timestamp() * 1_000_000)
     return f"{microseconds:014x}{os.urandom(8).hex()}"
+
+
+def draw() -> float:
+    """Draw a number evenly from 0 (inclusive) to 1 (exclusive)."""
+    return int.from_bytes(os.urandom(6), "big") / float(1 << 48)

@@ -1,0 +1,179 @@
+"""Retries: when a failed attempt is made again.
+
+A task has ``retries`` (none by default): so many attempts are made again after a failure, the last
+failure is the task's. Until then it *waits*, its latest failure readable. The delay before the
+next attempt is its ``backoff``: a constant number of seconds, or ``"exponential"``, the default:
+*full jitter* below a bound that begins at 5 seconds, doubles with each failure, and ends at an hour
+(Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A backoff is elapsed
+time: when the wall clock is set, it moves along.
+
+Failures are what the function does. The death of a worker is no failure, and is counted for itself;
+what is handed back is charged nothing. Who asks for a failed task to be run again (``retry``) gives
+it all its retries anew. In place there is nobody to try again later: the first failure is final.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocron.app import App
+from autocron.core.errors import InvalidTask
+from autocron.core.events import AttemptFailed, Claimed, Failed, HandedBack, Retried, WorkerLost
+from autocron.core.machine import apply
+from autocron.core.outcome import Raised, Returned, after_attempt
+from autocron.core.retry import retry_delay_seconds
+from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.engine import Engine
+from autocron.shell.invoke import FunctionInvoker
+from autocron.shell.sqlite import SQLiteStore
+from autocron.testing import ManualClock
+from autocron.zones import load_zone
+from spec.tables import table
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+BOOM = Raised(Failure("ValueError", "boom"))
+
+
+def running(retries: int, backoff_seconds: object = 60.0) -> Task:
+    message = Message("m:f", "[[],{}]", retries=retries, backoff_seconds=backoff_seconds)  # type: ignore[arg-type]
+    return apply(new_task(message, "1", NOW), Claimed("w", NOW))
+
+
+class DescribeDelay:
+    @table("""
+    failures | backoff_seconds | drawn | seconds
+    1        | 60.0            | 0.9   | 60.0
+    7        | 60.0            | 0.0   | 60.0
+    1        | 0.0             | 0.5   | 0.0
+    1        | None            | 0.0   | 0.0
+    1        | None            | 0.5   | 2.5
+    2        | None            | 0.5   | 5.0
+    3        | None            | 0.5   | 10.0
+    10       | None            | 0.5   | 1280.0
+    11       | None            | 0.5   | 1800.0
+    10000    | None            | 0.5   | 1800.0
+    """)
+    def it_is_constant_or_drawn_below_a_doubling_bound(
+        self, failures: str, backoff_seconds: str, drawn: str, seconds: str
+    ) -> None:
+        backoff = None if backoff_seconds == "None" else float(backoff_seconds)
+        assert retry_delay_seconds(int(failures), backoff, float(drawn)) == float(seconds)
+
+    @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True))
+    def it_is_never_negative_nor_longer_than_an_hour(self, failures: int, drawn: float) -> None:
+        assert 0 <= retry_delay_seconds(failures, None, drawn) <= 3600
+
+
+class DescribeFailedAttempt:
+    def it_is_final_without_retries(self) -> None:
+        assert after_attempt(running(0), BOOM, NOW) == Failed(BOOM.failure, NOW)
+
+    def it_is_made_again_after_the_backoff(self) -> None:
+        event = after_attempt(running(1), BOOM, NOW)
+        assert event == AttemptFailed(BOOM.failure, NOW + timedelta(seconds=60))
+
+    def it_waits_with_its_latest_failure_to_be_read(self) -> None:
+        task = apply(running(1), after_attempt(running(1), BOOM, NOW))
+        assert task.state is TaskState.WAITING
+        assert task.failure == BOOM.failure
+        assert (task.failures, task.attempt, task.worker, task.elapsed) == (1, 1, None, True)
+
+    @given(st.integers(0, 20))
+    def it_is_made_as_often_as_retries_say_and_once_more(self, retries: int) -> None:
+        task = new_task(Message("m:f", "[[],{}]", retries=retries), "1", NOW)
+        attempts = 0
+        while not task.state.is_final:
+            task = apply(task, Claimed("w", NOW))
+            task = apply(task, after_attempt(task, BOOM, NOW, 0.5))
+            attempts += 1
+        assert attempts == retries + 1 == task.failures
+        assert task.state is TaskState.FAILED
+
+    def it_leaves_no_trace_once_the_task_has_succeeded(self) -> None:
+        task = apply(running(1), after_attempt(running(1), BOOM, NOW))
+        task = apply(task, Claimed("w", NOW))
+        task = apply(task, after_attempt(task, Returned("1"), NOW))
+        assert (task.state, task.failure, task.attempt) == (TaskState.SUCCEEDED, None, 2)
+
+    def it_is_not_counted_where_a_worker_died_or_handed_back(self) -> None:
+        lost = apply(running(1), WorkerLost(charged=True))
+        back = apply(running(1), HandedBack())
+        assert (lost.failures, back.failures) == (0, 0)
+
+    def it_gets_all_its_retries_anew_when_somebody_asks(self) -> None:
+        failed = apply(running(0), after_attempt(running(0), BOOM, NOW))
+        assert apply(failed, Retried(NOW)).failures == 0
+
+
+class DescribeEngine:
+    def it_retries_each_time_at_its_own_time(self) -> None:
+        app, clock = App(), ManualClock("2026-01-01")
+        at: List[float] = []
+
+        @app.delay(retries=2, backoff=60)
+        def flaky() -> str:
+            at.append(clock.monotonic())
+            if len(at) < 3:
+                raise ValueError(f"failure {len(at)}")
+            return "done"
+
+        store = SQLiteStore(":memory:")
+        name = app.registry.all()[0].name
+        engine = Engine(
+            store,
+            clock,
+            zones=load_zone,
+            new_id=lambda: "1",
+            invoker=FunctionInvoker(lambda name: app.registry.get(name) or name, lambda: app.codec),
+        )
+        engine.enqueue(Message(name, "[[],{}]", retries=2, backoff_seconds=60.0))
+        for _ in range(200):
+            engine.tick()
+            clock.advance(seconds=1 if engine.in_hand is None else 0)
+        task = store.get("1")
+        store.close()
+        assert task is not None
+        assert (task.state, task.result, task.attempt) == (TaskState.SUCCEEDED, '"done"', 3)
+        assert len(at) == 3
+        assert all(60 <= later - earlier <= 61 for earlier, later in zip(at, at[1:]))
+
+
+class DescribeOptions:
+    def it_takes_them_at_the_decorator_and_at_one_call(self) -> None:
+        app = App()
+
+        @app.delay(retries=3, backoff=timedelta(minutes=1))
+        def send() -> None: ...
+
+        assert send.options(retries=0) is not send
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"retries": -1}, "retries: -1 is not a whole number"),
+            ({"retries": 1.5}, "retries: 1.5 is not a whole number"),
+            ({"retries": True}, "retries: True is not a whole number"),
+            ({"backoff": "fast"}, "neither a number of seconds up to 100 years nor 'exponential'"),
+            ({"backoff": -1}, "backoff: -1 is not a number from 0 upwards"),
+            ({"backoff": 1e12}, "backoff: 1000000000000.0 is neither"),
+        ],
+    )
+    def it_refuses_what_is_no_number(self, options: dict, told: str) -> None:
+        with pytest.raises(InvalidTask, match=told):
+            App().delay(**options)
+
+    def it_ends_with_the_first_failure_in_place(self) -> None:
+        app = App()
+
+        @app.delay(retries=3)
+        def fail() -> None:
+            raise ValueError("boom")
+
+        result = fail()
+        assert result.has_error
+        assert result.error_message == "ValueError: boom"
