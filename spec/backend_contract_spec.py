@@ -3,7 +3,8 @@
 A call that has returned is stored. It runs at least once, in its turn, from its due time on; what
 it returned or raised is kept for a time. One occurrence of a schedule gives one run, whoever asks
 and however many ask. Each promise is one check of ``autocron.testing.contract``, which anyone's
-backend can be held against. Here our own is: the engine over the SQLite store.
+backend can be held against. Here our own is: the engine over the SQLite store, and over the plain
+one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from autocron.shell.local import LocalBackend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract import BACKEND_CHECKS
 from autocron.testing.contract.tools import NOW
+from autocron.testing.plain_store import PlainStore
 
 
 class Hands:
@@ -59,12 +61,15 @@ class _Invoker:
         self.invoke = invoke
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "plain"])
 def make_bench(request, tmp_path):
     """Makes benches with a new and empty backend, closed at the end."""
     made = []
 
     def make():
+        if request.param == "plain":
+            made.append(Hands(PlainStore()))
+            return made[-1]
         where = str(tmp_path / f"{len(made)}.db") if request.param == "file" else ":memory:"
         made.append(Hands(SQLiteStore(where, durability="normal")))
         return made[-1]

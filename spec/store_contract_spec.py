@@ -14,8 +14,8 @@ store. A store keeps values and never judges them. What it may be relied on for:
 * ``purge`` removes a bounded batch, the oldest first.
 
 Each promise is one check of ``autocron.testing.contract``, which anyone's store can be held
-against. Here the SQLite store is, on a file and in memory; then random histories compare it with a
-store that is a few dictionaries, too simple to be wrong.
+against. Here the SQLite store is, on a file and in memory, and the plain store of the simulator;
+then random histories compare both with a store that is a few dictionaries, too simple to be wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
@@ -31,20 +31,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from autocron.core.errors import StoreError
 from autocron.core.events import Cancelled, Claimed, Failed, HandedBack, Retried, Succeeded
 from autocron.core.machine import TRANSITIONS, apply
 from autocron.core.task import Failure, TaskState
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract import STORE_CHECKS
 from autocron.testing.contract.tools import NOW, a_schedule, a_task
+from autocron.testing.plain_store import PlainStore
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "plain"])
 def make_store(request, tmp_path):
     """Makes new and empty stores, closed at the end."""
     made = []
 
     def make():
+        if request.param == "plain":
+            made.append(PlainStore())
+            return made[-1]
         where = str(tmp_path / f"{len(made)}.db") if request.param == "file" else ":memory:"
         made.append(SQLiteStore(where, durability="normal"))
         return made[-1]
@@ -252,8 +257,11 @@ class Undo(Exception):
 class StoreHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.store = SQLiteStore(":memory:")
+        self.store: Any = self.make_store()
         self.model = DictStore()
+
+    def make_store(self) -> Any:
+        return SQLiteStore(":memory:")
 
     def teardown(self) -> None:
         self.store.close()
@@ -302,8 +310,63 @@ class StoreHistory(RuleBasedStateMachine):
             assert store.find(**wanted) == model.find(**wanted)
 
 
-StoreHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+class PlainStoreHistory(StoreHistory):
+    def make_store(self) -> Any:
+        return PlainStore()
+
+
+for history, examples in ((StoreHistory, 60), (PlainStoreHistory, 120)):
+    history.TestCase.settings = settings(
+        max_examples=examples, stateful_step_count=25, deadline=None
+    )
 
 
 class DescribeStoreHistory(StoreHistory.TestCase):
     """Any history of changes and transactions leaves both stores with the same answers."""
+
+
+class DescribePlainStoreHistory(PlainStoreHistory.TestCase):
+    """The same of the plain store."""
+
+
+def _swallows_the_error_of_an_inner_transaction(store):
+    with store.transaction():
+        with suppress(Undo), store.transaction():
+            raise Undo
+        store.add(a_task("lost"))
+
+
+def _closes_inside_a_transaction(store):
+    with store.transaction():
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        _swallows_the_error_of_an_inner_transaction,
+        _closes_inside_a_transaction,
+        lambda store: store.swap_schedule(a_schedule("a"), a_schedule("b")),
+        lambda store: store.swap_schedule(None, None),
+        lambda store: store.purge(TaskState.WAITING, NOW, 1),
+        lambda store: store.purge(TaskState.RUNNING, NOW, 1),
+    ],
+)
+def it_refuses_what_can_not_be_meant_and_changes_nothing(make_store, misuse):
+    store = make_store()
+    store.add(a_task("kept"))
+    store.swap_schedule(None, a_schedule("a"))
+    with pytest.raises(StoreError):
+        misuse(store)
+    assert [task.id for task in store.find()] == ["kept"]
+    assert store.schedules() == [a_schedule("a")]
+    store.add(a_task("next"))
+    assert [task.id for task in store.find()] == ["kept", "next"]
+
+
+def it_ends_a_shift_at_the_ends_of_time(make_store):
+    store = make_store()
+    store.add(a_task("delayed", elapsed=True))
+    for seconds, end in ((9e11, datetime.max), (-9e11, datetime.min)):
+        store.shift(seconds)
+        assert store.get("delayed").run_at == end.replace(tzinfo=timezone.utc)

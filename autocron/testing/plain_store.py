@@ -1,0 +1,386 @@
+"""A store in plain Python, for the simulator, which asks it millions of times.
+
+It is no stand-in that may differ: it keeps the contract of :mod:`autocron.testing.contract`, and
+the specification plays the same random histories on it as on SQLite.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from types import TracebackType
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Tuple, Type
+
+from autocron.core.errors import StoreError
+from autocron.core.schedule import Schedule
+from autocron.core.task import Task, TaskState
+from autocron.ports import Stats
+from autocron.testing.plain_index import DueOrder, Shelf
+
+_UTC = timezone.utc
+_INSTANTS = (
+    "enqueued_at",
+    "run_at",
+    "occurrence_at",
+    "unknown_since_at",
+    "started_at",
+    "finished_at",
+)
+Undo = Tuple[Callable[..., None], Tuple[Any, ...]]
+
+
+class _Transaction:
+    """What ``with store.transaction():`` enters; it has no state of its own."""
+
+    def __init__(self, store: PlainStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store._begin()
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._store._end(kind is not None)
+
+
+class PlainStore:
+    """Keeps tasks, schedules and settings in dictionaries; implements ``autocron.ports.Store``.
+
+    Threads may share one: whoever is in a transaction has it alone. Closing it forgets what is in
+    it, as with a database in memory.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._transaction = _Transaction(self)
+        self._depth = 0
+        self._is_undone = False
+        self._undo: List[Undo] = []
+        self._added = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tasks: Dict[str, Task] = {}
+        self._ages: Dict[str, int] = {}
+        self._schedules: Dict[str, Schedule] = {}
+        self._settings: Dict[str, str] = {}
+        self._waiting, self._running = Shelf(), Shelf()
+        self._succeeded, self._failed, self._cancelled = Shelf(), Shelf(), Shelf()
+        self._due = DueOrder(self._tasks, self._waiting.tasks)
+        self._ended: Dict[int, List[Tuple[datetime, int, int, Task]]] = {}
+        self._count = 0
+
+    def open(self) -> None:
+        """Do nothing: it is usable as it is."""
+
+    def close(self) -> None:
+        """Forget everything.
+
+        Raises:
+            StoreError: This thread is in a transaction.
+        """
+        with self._lock:
+            if self._depth:
+                raise StoreError("can not close a plain store inside a transaction; leave it first")
+            self._forget()
+
+    # -- transactions -------------------------------------------------------------------------
+
+    def transaction(self) -> ContextManager[None]:
+        """Make what is done inside one atomic change; an exception undoes all of it.
+
+        A transaction inside another one joins it: an exception in the inner one undoes both.
+        """
+        return self._transaction
+
+    def _begin(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def _end(self, failed: bool) -> None:
+        try:
+            self._depth -= 1
+            if self._depth:
+                self._is_undone = self._is_undone or failed
+                return
+            was_undone, self._is_undone = self._is_undone, False
+            changes, self._undo = self._undo, []
+            if failed or was_undone:
+                for change, values in reversed(changes):
+                    change(*values)
+                self._undo.clear()
+            if was_undone and not failed:
+                raise _undone("commit a transaction")
+        finally:
+            self._lock.release()
+
+    def _check(self, doing: str) -> None:
+        if self._is_undone:
+            raise _undone(doing)
+
+    # -- tasks --------------------------------------------------------------------------------
+
+    def add(self, task: Task) -> None:
+        """Store a new task.
+
+        Raises:
+            StoreError: Its id is taken.
+        """
+        with self._lock:
+            self._check(f"store task {task.id}")
+            if task.id in self._tasks:
+                raise StoreError(f"can not store task {task.id}: its id is taken")
+            self._added += 1
+            self._put(task.id, self._added, _in_utc(task))
+
+    def swap(self, before: Task, after: Task) -> bool:
+        """Replace a task if it still is at ``before.revision``; tell whether it was."""
+        with self._lock:
+            self._check(f"change task {before.id}")
+            stored = self._tasks.get(before.id)
+            if stored is None or stored.revision != before.revision:
+                return False
+            if after.id != before.id:
+                after = replace(after, id=before.id)
+            self._put(before.id, self._ages[before.id], _in_utc(after))
+            return True
+
+    def _put(self, task_id: str, age: int, after: Optional[Task]) -> None:
+        """Make a task what it is to be; None removes it. The only place where tasks change."""
+        before = self._tasks.get(task_id)
+        if self._depth:
+            self._undo.append((self._put, (task_id, age, before)))
+        if before is not None:
+            self._shelf(before.state).take(before)
+            if before.state is TaskState.RUNNING and before.lock is not None:
+                self._due.release(before.lock)
+        if after is None:
+            del self._tasks[task_id], self._ages[task_id]
+            return
+        self._tasks[task_id], self._ages[task_id] = after, age
+        self._shelf(after.state).put(after)
+        if after.state is TaskState.WAITING:
+            self._due.put(after, age)
+        elif after.state is TaskState.RUNNING:
+            if after.lock is not None:
+                self._due.hold(after.lock)
+        elif after.finished_at is not None:
+            self._count += 1
+            heap = self._ended.setdefault(id(self._shelf(after.state)), [])
+            heapq.heappush(heap, (after.finished_at, age, self._count, after))
+
+    def _shelf(self, state: TaskState) -> Shelf:
+        # By identity: the hash of an enum's member is slow.
+        if state is TaskState.WAITING:
+            return self._waiting
+        if state is TaskState.RUNNING:
+            return self._running
+        if state is TaskState.SUCCEEDED:
+            return self._succeeded
+        return self._failed if state is TaskState.FAILED else self._cancelled
+
+    def get(self, task_id: str) -> Optional[Task]:
+        """Return one task, or None."""
+        with self._lock:
+            self._check("read a task")
+            return self._tasks.get(task_id)
+
+    def claimable(self, now: datetime) -> Optional[Task]:
+        """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
+        with self._lock:
+            self._check("look for a due task")
+            return self._due.claimable(now)
+
+    def next_due_at(self, after: datetime) -> Optional[datetime]:
+        """Return the earliest due time after an instant among the waiting tasks."""
+        with self._lock:
+            self._check("look for the next due task")
+            return self._due.next_due_at(after)
+
+    def find(
+        self,
+        *,
+        state: Optional[TaskState] = None,
+        name: Optional[str] = None,
+        worker: Optional[str] = None,
+        schedule: Optional[str] = None,
+        unique: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> List[Task]:
+        """Return the tasks that match all that is given, oldest first.
+
+        Arguments:
+            state: Their state.
+            name: The name of their task function.
+            worker: The worker that holds them.
+            schedule: The key of their schedule.
+            unique: Their unique key.
+            limit: Return at most so many.
+        """
+        with self._lock:
+            self._check("look for tasks")
+            tasks = self._tasks
+            if state is not None:
+                shelf = self._shelf(state)
+                tasks = shelf.tasks
+                for key_name, key in (
+                    ("schedule", schedule),
+                    ("unique", unique),
+                    ("worker", worker),
+                ):
+                    if key is not None:
+                        tasks = min(tasks, shelf.group(key_name, key), key=len)
+            if not tasks:
+                return []
+            found = [
+                task
+                for task in tasks.values()
+                if (schedule is None or task.schedule == schedule)
+                and (unique is None or task.unique == unique)
+                and (worker is None or task.worker == worker)
+                and (name is None or task.name == name)
+            ]
+            if len(found) > 1:
+                found.sort(key=lambda task: self._ages[task.id])
+            return found if limit is None or limit < 0 else found[:limit]
+
+    def stats(self, now: datetime) -> Stats:
+        """Return counts over all tasks.
+
+        Arguments:
+            now: The instant up to which a waiting task is due.
+        """
+        with self._lock:
+            self._check("count the tasks")
+            counts = {state: len(self._shelf(state).tasks) for state in TaskState}
+            due = (task.run_at for task in self._waiting.tasks.values() if task.run_at <= now)
+            return Stats(counts, min(due, default=None))
+
+    def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` tasks in a final state that ended earlier, the oldest first.
+
+        Arguments:
+            state: A final state.
+            finished_before: What ended at this instant, or later, stays.
+            limit: How many at most.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            StoreError: The state is not final.
+        """
+        if state is TaskState.WAITING or state is TaskState.RUNNING:
+            raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
+        removed = 0
+        with self._lock:
+            self._check(f"purge {state.value} tasks")
+            heap = self._ended.get(id(self._shelf(state)))
+            while heap and heap[0][0] < finished_before and removed < limit:
+                _, age, _, task = heapq.heappop(heap)
+                if self._tasks.get(task.id) is task:
+                    self._put(task.id, age, None)
+                    removed += 1
+        return removed
+
+    def shift(self, seconds: float) -> int:
+        """Move the due times of the waiting tasks with an elapsed delay; return how many."""
+        by = timedelta(microseconds=round(seconds * 1_000_000))
+        with self._lock:
+            self._check("shift delays")
+            delayed = [task for task in self._waiting.tasks.values() if task.elapsed]
+            for task in delayed:
+                moved = replace(task, run_at=_moved(task.run_at, by), revision=task.revision + 1)
+                self._put(task.id, self._ages[task.id], moved)
+            return len(delayed)
+
+    # -- schedules and settings -----------------------------------------------------------------
+
+    def schedules(self, key: Optional[str] = None) -> List[Schedule]:
+        """Return all schedules, or the one with a key, ordered by key."""
+        with self._lock:
+            self._check("read the schedules")
+            if key is not None:
+                schedule = self._schedules.get(key)
+                return [] if schedule is None else [schedule]
+            return [self._schedules[key] for key in sorted(self._schedules)]
+
+    def swap_schedule(self, before: Optional[Schedule], after: Optional[Schedule]) -> bool:
+        """Replace a schedule if it still equals ``before``; None is one that is not stored.
+
+        Raises:
+            StoreError: ``before`` and ``after`` have different keys.
+        """
+        given = before or after
+        if given is None or (after is not None and after.key != given.key):
+            keys = sorted({schedule.key for schedule in (before, after) if schedule is not None})
+            raise StoreError(f"can not swap schedules: expected one key, given {keys}")
+        with self._lock:
+            self._check(f"change schedule {given.key}")
+            stored = self._schedules.get(given.key)
+            if stored is not before and stored != before:
+                return False
+            if after is not None and after.watermark_at.tzinfo is not _UTC:
+                after = replace(after, watermark_at=after.watermark_at.astimezone(_UTC))
+            self._put_schedule(given.key, after)
+            return True
+
+    def _put_schedule(self, key: str, after: Optional[Schedule]) -> None:
+        if self._depth:
+            self._undo.append((self._put_schedule, (key, self._schedules.get(key))))
+        if after is None:
+            self._schedules.pop(key, None)
+        else:
+            self._schedules[key] = after
+
+    def settings(self) -> Mapping[str, str]:
+        """Return all settings that were ever set."""
+        with self._lock:
+            self._check("read the settings")
+            return self._settings.copy()
+
+    def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
+        """Set settings; None removes one. All are changed, or none."""
+        with self._lock:
+            self._check("change the settings")
+            for name, value in changes.items():
+                self._put_setting(name, value)
+
+    def _put_setting(self, name: str, value: Optional[str]) -> None:
+        if self._depth:
+            self._undo.append((self._put_setting, (name, self._settings.get(name))))
+        if value is None:
+            self._settings.pop(name, None)
+        else:
+            self._settings[name] = value
+
+
+def _undone(doing: str) -> StoreError:
+    return StoreError(
+        f"can not {doing} in a plain store: an error has undone this transaction; let the error "
+        f"pass and begin again"
+    )
+
+
+def _moved(at: datetime, by: timedelta) -> datetime:
+    try:
+        return at + by
+    except OverflowError:
+        end = datetime.max if by > timedelta(0) else datetime.min
+        return end.replace(tzinfo=_UTC)
+
+
+def _in_utc(task: Task) -> Task:
+    """Return a task all of whose instants are in UTC, as they come back from a database."""
+    changes = {}
+    for name in _INSTANTS:
+        at = getattr(task, name)
+        if at is not None and at.tzinfo is not _UTC:
+            changes[name] = at.astimezone(_UTC)
+    return replace(task, **changes) if changes else task
