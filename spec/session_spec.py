@@ -135,6 +135,15 @@ class DescribeASession:
             undone = note("y")
         assert (done.result, undone.status, undone.cancel()) == ("x", "waiting", False)
 
+    def it_runs_nothing_before_it_has_begun_or_when_it_is_over(self, app):
+        session = testing.session(now=NOW, app=app)
+        with pytest.raises(AutocronError, match="has not begun, or is over"):
+            session.run_pending()
+        with session:
+            assert session.run_pending() == Report()
+        with pytest.raises(AutocronError, match="has not begun, or is over"):
+            session.run_pending()
+
     def it_forgets_what_was_decorated_inside_a_test_but_no_module(self, app, note):
         module_level = _of_a_module()
         with testing.session(now=NOW, app=app):

@@ -96,6 +96,11 @@ class Session:
 
     def run_pending(self, *, raise_errors: bool = True, limit: int = 1000) -> Report:
         """Run all that is due; see :func:`autocron.testing.run_pending`."""
+        if self not in _active:
+            raise AutocronError(
+                "this session has not begun, or is over: call run_pending() inside "
+                "'with testing.session(…) as session:'"
+            )
         if self._is_running:
             raise AutocronError(
                 "run_pending() was called by a task that run_pending() runs; what the task calls "
