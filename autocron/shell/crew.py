@@ -72,6 +72,9 @@ class Crew:
         # Consecutive workers that died before they were ready; they rest longer each time.
         self._stillborn = 0
         self._rest_until: Optional[float] = None
+        # Whether a worker has imported the application, and so declared the schedules that its
+        # code has now; or has taken so long that one must not wait for that.
+        self.has_declared = False
 
     # -- who is wanted --------------------------------------------------------------------------
 
@@ -152,6 +155,7 @@ class Crew:
                 for message in member.channel.receive():
                     if "files" in message:
                         member.is_ready, member.late_at = True, None
+                        self.has_declared = True
                         member.files.update(message["files"])
                         self._stillborn = 0
 
@@ -186,6 +190,7 @@ class Crew:
     def _say_if_late(self, member: Member, now: float) -> None:
         if member.late_at is not None and now >= member.late_at:
             member.late_at = None
+            self.has_declared = True
             logger.warning(
                 "a worker (pid %d) has been importing the application for %g seconds; if its main "
                 "script starts a server when it is imported, put that under "

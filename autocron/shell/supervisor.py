@@ -138,7 +138,8 @@ class Supervisor:
             self._reclaim(engine, name, charged)
         self._sweep(engine, crew)
         crew.keep_up()
-        return engine.tick()
+        # Before that the store may hold schedules that the code has no more, and would fire them.
+        return engine.tick() if crew.has_declared else Tick()
 
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
         text = self._store.settings().get(APPLICATION)
