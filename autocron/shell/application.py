@@ -15,6 +15,8 @@ from autocron.shell.launch import python_executable
 # The names under which the store keeps them.
 APPLICATION = "application"
 MODULES = "modules"
+# A mark of the latest start by a new process.
+START = "start"
 
 
 @dataclass(frozen=True)

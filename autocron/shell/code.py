@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Un
 
 from autocron.ports import Backend, Store
 from autocron.registry import TaskFunction
-from autocron.shell.application import MODULES, Application
+from autocron.shell.application import APPLICATION, MODULES, START, Application
 from autocron.shell.crew import fingerprint
 from autocron.shell.service import declared
 
@@ -39,6 +39,7 @@ class Code:
         self._app = app
         self._application = application
         self._store = store
+        self._start: Optional[str] = None
         self._missing: Set[str] = set()
         self._failed: Set[str] = set()
         self._modules_seen = 0
@@ -149,6 +150,21 @@ class Code:
             os.chdir(self._application.directory)
         except OSError as error:
             logger.warning("the application's directory can not be entered: %s", error)
+
+    def is_outdated(self) -> bool:
+        """Tell whether a process has started whose code may be another than what is imported here.
+
+        It is looked into once for each start by a new process.
+        """
+        settings = self._store.settings()
+        start = settings.get(START)
+        if start == self._start:
+            return False
+        self._start = start
+        latest = Application.from_json(settings[APPLICATION])
+        return not self._application.runs_like(latest) or any(
+            fingerprint(file) != known for file, known in self._told.items()
+        )
 
     def changed_files(self) -> Dict[str, Optional[Tuple[int, int]]]:
         """Return the fingerprints of the files imported since the last call, as first seen.

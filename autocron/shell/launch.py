@@ -20,7 +20,7 @@ def python_executable() -> str:
     return os.path.join(sys.prefix, "bin", "python3")
 
 
-def launch_supervisor(database: str, takes_over: bool) -> None:
+def launch_supervisor(database: str) -> None:
     """Start a supervisor; if there is one already, the new one sees that and ends.
 
     Returns when the supervisor is on its own and holds its lock, or was not needed: it is no child
@@ -28,16 +28,9 @@ def launch_supervisor(database: str, takes_over: bool) -> None:
 
     Arguments:
         database: The absolute path of the database.
-        takes_over: True if the application was being served before: then nothing runs "at start".
     """
     launcher = subprocess.Popen(
-        [
-            python_executable(),
-            BOOT,
-            "supervisor",
-            database,
-            "takes-over" if takes_over else "begins",
-        ],
+        [python_executable(), BOOT, "supervisor", database],
         stdin=subprocess.DEVNULL,
         cwd="/",
     )

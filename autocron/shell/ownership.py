@@ -14,6 +14,7 @@ import fcntl
 import os
 import struct
 import sys
+import time
 from typing import Dict, List, Optional
 
 # struct flock, as fcntl(2) lays it out: type, whence, start, length, pid.
@@ -160,19 +161,23 @@ class Share:
 
 def is_shared(path: str) -> bool:
     """Tell whether any process holds a share."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno != errno.EWOULDBLOCK:
-            raise
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    # Whoever else just asks is in our way for a moment, as we are in his; a share is there to stay.
+    for pause_seconds in (0.001, 0.002, 0.0):
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno != errno.EWOULDBLOCK:
+                raise
+        else:
+            return False
+        finally:
+            os.close(descriptor)
+        time.sleep(pause_seconds)
+    return True
 
 
 def wait_until_unshared(path: str) -> None:

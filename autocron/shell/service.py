@@ -21,8 +21,9 @@ from autocron.core.errors import StartError
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.engine import Engine
+from autocron.firing import SERVICE
 from autocron.ports import Waker
-from autocron.shell.application import APPLICATION, MODULES, Application, describe
+from autocron.shell.application import APPLICATION, MODULES, START, Application, describe
 from autocron.shell.chance import new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.launch import launch_supervisor
@@ -68,18 +69,18 @@ class CallWaker:
         if sent is Sent.YES:
             self._futile = 0
         elif sent is Sent.NOBODY and self.may_launch:
-            self._launch(takes_over=True)
+            self._launch()
 
     def tell_supervisor(self) -> Sent:
         """Let the supervisor look at the application and the settings."""
         return self._supervisor.send()
 
-    def have_supervisor(self, takes_over: bool) -> None:
+    def have_supervisor(self) -> None:
         """Tell the supervisor that this process is here, launching one if none listens."""
         if self.tell_supervisor() is not Sent.YES:
-            self._launch(takes_over)
+            self._launch()
 
-    def _launch(self, takes_over: bool) -> None:
+    def _launch(self) -> None:
         if holder(self._folder.supervisor) is not None:
             # One that does not listen yet will see what is stored; one that does not listen any
             # more will see our share, and stay.
@@ -92,7 +93,7 @@ class CallWaker:
         self._futile += 1
         self._launched_at = now
         try:
-            launch_supervisor(self._folder.database, takes_over)
+            launch_supervisor(self._folder.database)
         except OSError as error:
             # The call is stored; a later call, or start(), tries again.
             logger.error("the workers could not be started: %s", error)
@@ -130,10 +131,11 @@ class AppService:
     def announce(self) -> None:
         """Make known what has been decorated up to now, by one write."""
         store = self.backend.store
-        known = set(json.loads(store.settings().get(MODULES, "[]")))
-        modules = known | set(self._app.registry.modules())
-        if modules != known:
-            store.put_settings({MODULES: json.dumps(sorted(modules))})
+        with store.transaction():
+            known = set(json.loads(store.settings().get(MODULES, "[]")))
+            modules = known | set(self._app.registry.modules())
+            if modules != known:
+                store.put_settings({MODULES: json.dumps(sorted(modules))})
         self.backend.declare(declared(self._app, self.clock.now()))
         self._waker.tell_supervisor()
 
@@ -154,15 +156,18 @@ class AppService:
 
     # -- serving ------------------------------------------------------------------------------
 
-    def serve(self, lived_before: bool) -> None:
-        """Take a share in the application, and then have a supervisor; in this order."""
+    def take_share(self) -> None:
+        """Take a share in the application."""
         self._share = Share(self._folder.application)
         _shares.add(self._share)
         if not _hooked:
             os.register_at_fork(after_in_child=_renew_shares)
             _hooked.append(True)
+
+    def serve(self) -> None:
+        """Have a supervisor; after the share was taken."""
         self.is_serving = self._waker.may_launch = True
-        self._waker.have_supervisor(takes_over=lived_before)
+        self._waker.have_supervisor()
 
 
 def _renew_shares() -> None:
@@ -224,10 +229,10 @@ def start_service(
     service = AppService(app, folder, store)
     reason = why_attach(path, workers, os.environ, sys.argv)
     if reason is not None:
+        store.put_settings({START: new_id()})
         service.announce()
         logger.info("autocron: attached to %s, no workers started: %s", path, reason)
         return service
-    lived_before = is_shared(folder.application)
     application = describe(
         caller,
         app.registry.modules(),
@@ -238,9 +243,15 @@ def start_service(
     )
     if application.main_file is not None:
         warn_if_unguarded(application.main_file)
-    _register(store, application, lived_before)
+    with store.transaction():
+        # One process at a time: the first one begins a period of service, for all.
+        is_served = is_shared(folder.application)
+        _register(store, application, is_served)
+        if not is_served:
+            store.put_settings({SERVICE: new_id()})
+        service.take_share()
     service.announce()
-    service.serve(lived_before)
+    service.serve()
     logger.info("autocron: serving %s", path)
     return service
 
@@ -260,7 +271,7 @@ def _register(store: SQLiteStore, application: Application, is_served: bool) -> 
         if known is not None and is_same and application.main_name is None:
             # Another process of the same application may have tasks in its main script.
             application = replace(application, main_name=known.main_name, main_file=known.main_file)
-        store.put_settings({APPLICATION: application.to_json()})
+        store.put_settings({APPLICATION: application.to_json(), START: new_id()})
         if not is_same:
             # Whatever another application has left behind is not importable here.
             store.put_settings({MODULES: None})

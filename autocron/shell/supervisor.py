@@ -22,7 +22,6 @@ from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
 from autocron.engine import Engine, Tick
-from autocron.firing import SERVICE
 from autocron.shell.application import APPLICATION, Application
 from autocron.shell.chance import new_id
 from autocron.shell.clock import SystemClock
@@ -53,11 +52,10 @@ _DRAIN_POLL_SECONDS = 0.5
 class Supervisor:
     """Keeps house for one database while its application lives."""
 
-    def __init__(self, database: str, takes_over: bool) -> None:
+    def __init__(self, database: str) -> None:
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
-        self._takes_over = takes_over
         self._is_told_to_leave = False
         self._is_unshared = False
         self._wake_reader, self._wake_writer = os.pipe()
@@ -81,9 +79,8 @@ class Supervisor:
             if not is_shared(self._folder.application):
                 return
             if self._is_told_to_leave:
-                launch_supervisor(self._folder.database, takes_over=True)
+                launch_supervisor(self._folder.database)
                 return
-            self._takes_over = False
             lock = acquire(self._folder.supervisor)
 
     # -- serving ------------------------------------------------------------------------------
@@ -94,8 +91,6 @@ class Supervisor:
         threading.Thread(target=self._watch_shares, daemon=True).start()
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
             self._store.open(create=False)
-            if not self._takes_over or SERVICE not in self._store.settings():
-                self._store.put_settings({SERVICE: os.urandom(8).hex()})
             crew = Crew(self._folder, self._clock, wake)
             engine = Engine(
                 self._store,
@@ -230,13 +225,13 @@ class Supervisor:
                 crew.hear(ready)
 
 
-def main(lock: Lock, database: str, how: str) -> None:
-    """Run a supervisor in this process; ``how`` is ``"begins"`` or ``"takes-over"``."""
+def main(lock: Lock, database: str) -> None:
+    """Run a supervisor in this process, which holds the supervisor's lock."""
     guard_output()
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s"
     )
     try:
-        Supervisor(database, how == "takes-over").run(lock)
+        Supervisor(database).run(lock)
     except AutocronError as error:
         logger.error("%s: the supervisor can not go on: %s", database, error)

@@ -167,6 +167,8 @@ class Worker:
                 logger.error("%s: %s", self._database, tick.trouble)
                 self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
             elif tick.claimed is not None:
+                if self._leaves_to_newer(engine, code):
+                    return
                 if was_idle:
                     # Several tasks may have become due at once: let another worker look, too.
                     engine.wake()
@@ -174,6 +176,18 @@ class Worker:
             elif not self._is_leaving:
                 was_idle = True
                 self._sleep(self._idle_seconds(tick))
+
+    def _leaves_to_newer(self, engine: Engine, code: Code) -> bool:
+        """Hand back a task that may have been called by newer code than ours; then leave.
+
+        The supervisor replaces us after the start of a process with other code, but a call of that
+        process can be faster.
+        """
+        try:
+            return code.is_outdated() and bool(engine.hand_back(self._name))
+        except AutocronError as error:
+            logger.error("%s: %s", self._database, error)
+            return False
 
     def _idle_seconds(self, tick: Tick) -> float:
         settings = Settings.read(self._store.settings())
@@ -244,7 +258,7 @@ class Worker:
         is_shared_still = is_shared(self._folder.application)
         if is_shared_still:
             # Before leaving, which an idle worker does so soon that nothing would be started.
-            launch_supervisor(self._database, takes_over=True)
+            launch_supervisor(self._database)
         self._leave()
         if is_shared_still:
             # The task in hand may take its time for as long as its application lives.
