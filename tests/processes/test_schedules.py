@@ -72,19 +72,19 @@ def test_what_was_missed_is_made_up_once_after_the_start(world: World) -> None:
 
 
 def test_a_function_runs_once_at_each_start_of_the_application(world: World) -> None:
-    at_start = '@autocron.cron(at_start=True)\ndef begin():\n    mark("at start")\n'
+    at_start = '@autocron.cron(at_start=True)\ndef begin():\n    mark("begun")\n'
     world.write("tasks.py", TASKS + at_start)
     first = world.application()
-    world.await_marks("at start")
+    world.await_marks("begun")
     second = world.application()
     assert second.ask("tasks.add(1, 2).wait(60)") == 3
-    assert len(world.marks("at start")) == 1
+    assert len(world.marks("begun")) == 1
     first.end()
     second.end()
     world.await_end()
 
     third = world.application()
 
-    world.await_marks("at start", count=2)
+    world.await_marks("begun", count=2)
     assert third.ask("tasks.add(1, 2).wait(60)") == 3
-    assert len(world.marks("at start")) == 2
+    assert len(world.marks("begun")) == 2
