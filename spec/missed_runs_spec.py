@@ -40,7 +40,7 @@ from autocron.core.schedule import MAX_OWED, Owed, Schedule, corrected_watermark
 from autocron.options import CronOptions
 from spec.strategies import clock_texts, near_changes
 from spec.tables import table
-from spec.zones import at, zone
+from spec.zones import ChangingZone, at, zone
 
 UTC = timezone.utc
 HOUR = timedelta(hours=1)
@@ -136,6 +136,13 @@ class DescribeALongDowntime:
         found = owed(schedule, parse("* * * * * *"), UTC, now)
         assert len(found.on_time) == MAX_OWED
         assert (found.on_time[0], found.on_time[-1]) == (now - timedelta(seconds=999), now)
+
+    def it_finds_the_latest_one_by_the_clock_of_its_own_day(self):
+        # Half an hour after it the clock went forward, and has not changed in the months since.
+        where = ChangingZone(0, (datetime(2024, 1, 1, 23, 30), 60))
+        schedule = a_schedule("0 * 1 1 *", at("2023-06-01 00:00"))
+        found = owed(schedule, parse("0 * 1 1 *"), where, at("2024-06-01 00:00"))
+        assert found == Owed(made_up=(at("2024-01-01 23:00"),))
 
     def it_finds_nothing_where_there_never_was_an_occurrence(self):
         schedule = a_schedule("0 0 29 2 *", at("0001-01-02 00:00"))

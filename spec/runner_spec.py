@@ -7,10 +7,11 @@ move the clock, so what is delayed is not run before its time. It returns a repo
 for each attempt. ``spec/session_spec.py`` says where the calls go meanwhile.
 
 **A failure is raised**, so that no test passes over it: the exception itself, at once, with a note
-that names the task, also in the log. What was to come after it stays waiting. With
-``raise_errors=False`` it goes on, and the errors are in the report. A task that calls
-``sys.exit()`` ends no test: that is raised as ``TaskFailed``. ``KeyboardInterrupt`` is no task's to
-keep: it passes, and the task is waiting again.
+that names the task, also in the log. That holds for each attempt, also if the task will be tried
+again. What was to come after it stays waiting. With ``raise_errors=False`` it goes on, and the
+errors are in the report. A task that calls ``sys.exit()`` ends no test: that is raised as
+``TaskFailed``. ``KeyboardInterrupt`` is no task's to keep: it passes, and the task is waiting
+again.
 
 **Tasks that enqueue each other for ever** would never end, since no time passes. After ``limit``
 runs ``RunawayTasks`` names the one that ran most.
@@ -301,6 +302,27 @@ class DescribeAFailure:
         assert (failed.has_error, fine.result, ran) == (True, 1, [1])
         with pytest.raises(autocron.TaskFailed, match="ValueError: no"):
             _ = failed.result
+
+    def it_is_that_of_each_attempt_also_if_the_task_is_tried_again(self, session, app, ran):
+        @app.delay(retries=2, backoff=60)
+        def unsteady():
+            ran.append(1)
+            if len(ran) < 3:
+                raise ConnectionError(f"attempt {len(ran)}")
+            return "sent"
+
+        result = unsteady()
+        with pytest.raises(ConnectionError, match="attempt 1") as caught:
+            session.run_pending()
+        assert "attempt 1, in run_pending()" in caught.value.__notes__[0]
+        assert (result.status, session.run_pending()) == ("waiting", Report())
+        session.advance(minutes=1)
+        (run,) = session.run_pending(raise_errors=False).runs
+        assert (run.attempt, str(run.error)) == (2, "attempt 2")
+        assert run.scheduled_at == run.started_at == run.finished_at == at("2024-03-01 12:01")
+        session.advance(minutes=1)
+        (run,) = session.run_pending().runs
+        assert (run.attempt, run.succeeded, result.result) == (3, True, "sent")
 
     def it_does_not_end_the_test_when_a_task_exits(self, session, app):
         @app.delay

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from dataclasses import dataclass
+from datetime import datetime, timezone, tzinfo
+from typing import Any, Callable, List, Mapping, Optional, Tuple, Union
 
 from autocron.core.errors import RunawayTasks, TaskFailed
-from autocron.core.outcome import Outcome, Raised, Unknown
 from autocron.core.task import Task, TaskState
 from autocron.engine import Engine
-from autocron.registry import TaskFunction, task_function
-from autocron.shell.invoke import failure_of, run_function
+from autocron.registry import task_function
+from autocron.testing.invoker import Attempt, RecordingInvoker
+from autocron.testing.plans import PlannedCrash, WorkerDied
 
 logger = logging.getLogger("autocron")
 
@@ -31,10 +31,13 @@ class Run:
         kwargs: The keyword arguments.
         result: What the function returned, after its way through the store; None if it failed.
         error: The exception that the function raised, the object itself; None if it did not.
-        scheduled_at: The instant at which it was to run: the occurrence of a cron schedule, or
-            that of the call with its delay.
+            For the death of its worker, which ``crash_next()`` has planned, a PlannedCrash.
+        scheduled_at: The instant at which it was to run: the occurrence of a cron schedule, that
+            of the call with its delay, or that of the retry.
         started_at: When the attempt began.
         finished_at: When it ended.
+        retry_at: When the next attempt is due; None if this one was the last.
+        zone: The time zone of the schedule; for a call that of the session.
     """
 
     task_id: str
@@ -47,11 +50,23 @@ class Run:
     scheduled_at: datetime
     started_at: datetime
     finished_at: datetime
+    retry_at: Optional[datetime] = None
+    zone: tzinfo = timezone.utc
 
     @property
     def succeeded(self) -> bool:
         """True if the function returned."""
         return self.error is None
+
+    @property
+    def crashed(self) -> bool:
+        """True if its worker died, as ``crash_next()`` has planned."""
+        return isinstance(self.error, PlannedCrash)
+
+    @property
+    def scheduled_for(self) -> datetime:
+        """What the wall clock shows in :attr:`zone` at ``scheduled_at``."""
+        return self.scheduled_at.astimezone(self.zone)
 
 
 @dataclass(frozen=True)
@@ -71,8 +86,13 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """How many attempts failed."""
+        """How many attempts failed, those included whose worker died."""
         return len(self.runs) - self.succeeded
+
+    @property
+    def crashed(self) -> int:
+        """How many attempts ended with the death of their worker."""
+        return sum(run.crashed for run in self.runs)
 
     def count(self, function: Union[Callable[..., Any], str]) -> int:
         """Return how many attempts were of one task function.
@@ -99,103 +119,117 @@ def name_of(function: Callable[..., Any]) -> str:
     return task_function(getattr(function, "function", function), "delay").name
 
 
-@dataclass
-class RecordingInvoker:
-    """Runs functions as a worker does, and keeps the exception itself, which a store can not.
-
-    Attributes:
-        find: Returns the task function of a name, or a text saying why there is none.
-        codec: Decodes arguments and encodes results.
-        errors: The exceptions that were raised, by the id of the task.
-    """
-
-    find: Callable[[str], Union[TaskFunction, str]]
-    codec: Callable[[], Any]
-    errors: Dict[str, BaseException] = field(default_factory=dict)
-
-    def invoke(self, task: Task) -> Outcome:
-        """Run the function of a task; KeyboardInterrupt, the way out of a test, passes."""
-        found = self.find(task.name)
-        if isinstance(found, str):
-            return Unknown(found)
-        try:
-            return run_function(found, task.payload, self.codec(), passing=(BaseException,))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            self.errors[task.id] = error
-            return Raised(failure_of(error, found.function.__code__.co_filename))
-
-
-def run_due(engine: Engine, invoker: RecordingInvoker, raise_errors: bool, limit: int) -> Report:
-    """Step an engine until nothing is due.
+class Runner:
+    """Steps the engine of a session; starts it again where a worker has died.
 
     Arguments:
-        engine: The engine; it keeps house and runs functions through the invoker.
-        invoker: Its invoker.
-        raise_errors: Whether to raise what a function raised, at once.
-        limit: How many runs at most.
-
-    Returns:
-        What was run.
-
-    Raises:
-        RunawayTasks: More than ``limit`` runs were due.
-        StoreError: The store failed.
-        BaseException: What a function raised; see :func:`autocron.testing.run_pending`.
+        start: Makes an engine, which keeps house and runs functions through the invoker.
+        invoker: That invoker.
+        zone_of: Returns the time zone of a task.
     """
-    runs: List[Run] = []
-    invoker.errors.clear()
-    while True:
-        try:
-            # A worker claims the next task as it ends one. Here the hands stay empty in between,
-            # so that an error is raised while nothing is held.
-            tick = engine.tick(claim=engine.in_hand is None)
-        except KeyboardInterrupt:
-            engine.let_go()
-            raise
-        if tick.trouble is not None:
-            raise tick.trouble
-        if tick.claimed is not None and len(runs) >= limit:
-            engine.let_go()
-            raise _runaway(runs, tick.claimed, limit)
-        ended = tick.finished
-        if ended is not None and ended.state.is_final:
-            runs.append(_run(ended, invoker))
-            error = runs[-1].error
-            if error is not None:
-                _tell(error, ended, raise_errors)
-        elif ended is None and tick.claimed is None:
-            return Report(tuple(runs))
 
+    def __init__(
+        self,
+        start: Callable[[], Engine],
+        invoker: RecordingInvoker,
+        zone_of: Callable[[Task], tzinfo],
+    ) -> None:
+        self._start = start
+        self._invoker = invoker
+        self._zone_of = zone_of
+        self.engine = start()
+        self.runs: List[Run] = []
 
-def _run(task: Task, invoker: RecordingInvoker) -> Run:
-    codec = invoker.codec()
-    args, kwargs = codec.load_call(task.payload)
-    error: Optional[BaseException] = None
-    if task.failure is not None and task.state is TaskState.FAILED:
-        error = invoker.errors.pop(task.id, None) or TaskFailed(
-            task.failure.error_message, task.failure.traceback
+    def restart(self) -> None:
+        """Start anew, as after the machine was off."""
+        self.engine = self._start()
+
+    def run_due(self, raise_errors: bool, limit: int) -> None:
+        """Step the engine until nothing is due; what was run is added to :attr:`runs`.
+
+        Arguments:
+            raise_errors: Whether to raise what a function raised, at once, unless it was planned.
+            limit: How many runs at most.
+
+        Raises:
+            RunawayTasks: More than ``limit`` runs were due.
+            StoreError: The store failed.
+            BaseException: What a function raised; see :func:`autocron.testing.run_pending`.
+        """
+        first = len(self.runs)
+        while True:
+            engine = self.engine
+            held = engine.in_hand
+            try:
+                # A worker claims the next task as it ends one. Here the hands stay empty in
+                # between, so that an error is raised while nothing is held.
+                tick = engine.tick(claim=held is None)
+            except KeyboardInterrupt:
+                engine.let_go()
+                raise
+            except WorkerDied as death:
+                self._bury(death.attempt)
+                continue
+            if tick.trouble is not None:
+                raise tick.trouble
+            if tick.claimed is not None and len(self.runs) - first >= limit:
+                engine.let_go()
+                raise _runaway(self.runs[first:], tick.claimed, limit)
+            if tick.finished is not None:
+                self._note(tick.finished, raise_errors)
+            elif tick.claimed is None:
+                return
+
+    def _note(self, after: Task, raise_errors: bool) -> None:
+        """Note the attempt that has just ended, and raise its error if that is asked for."""
+        attempt = self._invoker.attempts.pop(after.id, None)
+        # What nothing knows is handed back, which is no attempt; in the end it has failed.
+        if attempt is None and not after.state.is_final:
+            return
+        self.runs.append(self._run(after, attempt))
+        error = self.runs[-1].error
+        if error is not None:
+            is_surprise = attempt is None or not attempt.is_planned
+            _tell(self.runs[-1], error, after, raise_errors and is_surprise)
+
+    def _bury(self, attempt: Attempt) -> None:
+        """Do what a supervisor does when it sees a worker die: take its task back, charged."""
+        self._invoker.attempts.pop(attempt.task.id, None)
+        self.restart()
+        for after in self.engine.reclaim(str(attempt.task.worker), charged=True):
+            self.runs.append(self._run(after, attempt))
+            logger.info("the worker of task %s (%s) died, as planned", after.id, after.name)
+
+    def _run(self, after: Task, attempt: Optional[Attempt]) -> Run:
+        """Describe an attempt by its task before and after it."""
+        codec = self._invoker.codec()
+        before = after if attempt is None else attempt.task
+        args, kwargs = codec.load_call(after.payload)
+        error = None if attempt is None else attempt.error
+        if error is None and after.failure is not None and after.state is TaskState.FAILED:
+            error = TaskFailed(after.failure.error_message, after.failure.traceback)
+        now = self.engine.clock.now()
+        return Run(
+            task_id=after.id,
+            name=after.name,
+            attempt=after.attempt,
+            args=args,
+            kwargs=kwargs,
+            result=None if after.result is None else codec.load_result(after.result),
+            error=error,
+            scheduled_at=before.occurrence_at or before.run_at,
+            started_at=before.started_at or now,
+            finished_at=after.finished_at or now,
+            retry_at=None if after.state.is_final else after.run_at,
+            zone=self._zone_of(after),
         )
-    assert task.started_at is not None
-    assert task.finished_at is not None
-    return Run(
-        task_id=task.id,
-        name=task.name,
-        attempt=task.attempt,
-        args=args,
-        kwargs=kwargs,
-        result=None if task.result is None else codec.load_result(task.result),
-        error=error,
-        scheduled_at=task.occurrence_at or task.run_at,
-        started_at=task.started_at,
-        finished_at=task.finished_at,
-    )
 
 
-def _tell(error: BaseException, task: Task, raise_errors: bool) -> None:
+def _tell(run: Run, error: BaseException, task: Task, raise_errors: bool) -> None:
     """Say in which task an exception was raised, and raise it if that is asked for."""
-    where = f"raised by task {task.id} ({task.name}), attempt {task.attempt}, in run_pending()"
+    where = f"raised by task {run.task_id} ({run.name}), attempt {run.attempt}, in run_pending()"
+    if run.retry_at is not None:
+        where += f"; it is tried again at {run.retry_at.astimezone(run.zone)}"
     # What add_note() does, which comes with Python 3.11; pytest shows the log where notes are not.
     with contextlib.suppress(Exception):  # it may refuse attributes
         notes = [*getattr(error, "__notes__", ()), where]
