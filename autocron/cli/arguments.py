@@ -6,8 +6,10 @@ import argparse
 import difflib
 from typing import Any, Callable, Iterable, List, NoReturn, Sequence
 
+from autocron.core.errors import AutocronError
 
-class UsageError(Exception):
+
+class UsageError(AutocronError, ValueError):
     """The command line can not be used; the message is one line."""
 
 

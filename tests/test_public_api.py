@@ -1,0 +1,191 @@
+"""What ``import autocron`` offers: its names, their signatures and their types."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import autocron
+from autocron.app import App
+
+NAMES = {
+    # the four of the first version
+    "cron",
+    "delay",
+    "start",
+    "stop",
+    # what they give, and the way back to it
+    "TaskResult",
+    "get_result",
+    # what the four are methods of
+    "default_app",
+    # errors
+    "AutocronError",
+    "InvalidSchedule",
+    "InvalidTask",
+    "NotStorable",
+    "ResultExpired",
+    "ResultNotReady",
+    "ScheduleWarning",
+    "StartError",
+    "StoreError",
+    "TaskCancelled",
+    "TaskFailed",
+    "TaskNotFound",
+    "WaitTimeout",
+}
+
+
+def test_the_public_names_are_these_and_all_are_there() -> None:
+    assert set(autocron.__all__) == NAMES
+    assert sorted(autocron.__all__) == autocron.__all__
+    for name in NAMES:
+        assert hasattr(autocron, name)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_public_name_is_explained(name: str) -> None:
+    assert inspect.getdoc(getattr(autocron, name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(name for name in dir(autocron.TaskResult) if name[0] != "_" and name != "id"),
+)
+def test_everything_about_a_result_is_explained(name: str) -> None:
+    assert inspect.getdoc(getattr(autocron.TaskResult, name))
+
+
+def test_a_result_has_the_attributes_of_the_first_version() -> None:
+    attributes = {"is_ready", "is_waiting", "has_error", "error_message", "result"}
+    assert attributes <= set(dir(autocron.TaskResult))
+
+
+def test_start_takes_the_database_and_the_rest_by_name() -> None:
+    parameters = inspect.signature(autocron.start).parameters
+    assert list(parameters) == ["database", "workers", "tz", "serializer", "durability"]
+    kinds = [parameter.kind for parameter in parameters.values()]
+    assert kinds[0] is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
+    defaults = {name: parameter.default for name, parameter in list(parameters.items())[1:]}
+    assert defaults == {"workers": None, "tz": None, "serializer": "json", "durability": "full"}
+
+
+def test_cron_takes_a_text_or_fields_by_name() -> None:
+    parameters = inspect.signature(autocron.cron).parameters
+    assert next(iter(parameters)) == "crontab"
+    fields = {"minutes", "hours", "days", "months", "days_of_week", "dow"}
+    assert fields | {"tz", "missed", "overlap"} <= set(parameters)
+
+
+def test_a_decorated_function_looks_like_the_plain_one() -> None:
+    app = App()
+
+    def send(address: str, *, copies: int = 1) -> bool:
+        """Send a mail."""
+        return bool(address) and copies > 0
+
+    delayed = app.delay(send)
+    assert delayed.__name__ == "send"
+    assert delayed.__qualname__ == send.__qualname__
+    assert delayed.__doc__ == "Send a mail."
+    assert inspect.signature(delayed) == inspect.signature(send)
+    assert delayed.function is send
+    assert app.cron("0 2 * * *")(send) is send
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(autocron.__file__).parent / "py.typed").is_file()
+
+
+_TYPED = """
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import List
+
+import autocron
+from autocron import TaskResult, cron, delay
+
+
+@cron("30 2 * * *")
+def cleanup() -> None: ...
+
+
+@cron(minutes=[0, 30], hours=9, dow="mon", tz="Europe/Berlin", grace=timedelta(hours=1))
+def report() -> int:
+    return 1
+
+
+@delay
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@delay(minutes=5)
+def names(prefix: str, *, count: int) -> List[str]:
+    return [prefix] * count
+
+
+@delay
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+nothing: None = cleanup()
+one: int = report()
+result: TaskResult[int] = add(1, b=3)
+value: int = result.result
+same: int = result.wait(timeout=5)
+text: str = result.error_message + result.traceback + result.status + result.id
+flags: bool = result.is_ready or result.is_waiting or result.has_error or result.cancel()
+later: TaskResult[List[str]] = names.options(seconds=30)("x", count=2)
+at: TaskResult[int] = add.options(schedule=datetime.now(timezone.utc))(1)
+plain: int = add.function(1, 2)
+name: str = add.__name__
+
+
+async def use() -> int:
+    return await result
+
+
+def main() -> None:
+    served: bool = autocron.start(Path("/tmp/x.db"), workers=2, tz=timezone.utc, serializer="json")
+    autocron.start("project.db", durability="normal")
+    autocron.stop()
+    asyncio.run(use())
+    print(served)
+
+
+add("one")  # type: ignore[arg-type]
+add()  # type: ignore[call-arg]
+names("x")  # type: ignore[call-arg]
+wrong: TaskResult[str] = add(1)  # type: ignore[assignment]
+add.options(second=3)  # type: ignore[call-arg]
+add.options(seconds="3")  # type: ignore[arg-type]
+autocron.start()  # type: ignore[call-arg]
+autocron.start("x", 2)  # type: ignore[call-arg]
+cron("0 2 * * *", unknown=1)  # type: ignore[call-arg]
+"""
+
+
+def test_a_type_checker_understands_the_decorators_and_the_results(tmp_path: Path) -> None:
+    pytest.importorskip("mypy.api", reason="the type checker is not installed")
+    (tmp_path / "typed.py").write_text(_TYPED)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "typed.py"],
+        cwd=str(tmp_path),
+        env={**os.environ, "MYPYPATH": str(Path(autocron.__file__).parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    # An expected error that does not come is an error, too: strict warns of unused ignores.
+    assert done.returncode == 0, done.stdout.decode()
