@@ -172,10 +172,10 @@ def processes_naming(text: str) -> Dict[int, str]:
     return found
 
 
-def end_by_force(pid: int) -> None:
+def end_by_force(pid: int, number: int = signal.SIGKILL) -> None:
     """Kill one process, wherever it is in its life."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         return
 
@@ -419,12 +419,13 @@ class World:
 
     def kill(self, *pids: Optional[int]) -> None:
         """Kill processes of this world, all at once, and wait until they are gone."""
-        for pid in pids:
-            if pid is not None:
-                end_by_force(pid)
-        for pid in pids:
-            if pid is not None:
-                eventually(lambda pid=pid: not is_alive(pid), f"the end of process {pid}")
+        living = [pid for pid in pids if pid is not None]
+        # Stopped first, so that none of them sees another one die and does something about it.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in living:
+                end_by_force(pid, number)
+        for pid in living:
+            eventually(lambda pid=pid: not is_alive(pid), f"the end of process {pid}")
 
     # -- tasks ----------------------------------------------------------------------------------
 
