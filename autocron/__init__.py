@@ -38,6 +38,7 @@ delay = default_app.delay
 start = default_app.start
 stop = default_app.stop
 get_result = default_app.get_result
+now = default_app.now
 
 __all__ = [
     "AutocronError",
@@ -58,6 +59,7 @@ __all__ = [
     "default_app",
     "delay",
     "get_result",
+    "now",
     "start",
     "stop",
 ]

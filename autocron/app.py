@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import warnings
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -115,7 +115,29 @@ class Service(Protocol):
 
 
 class Rehearsal(Protocol):
-    """What a test puts in the place of ``start()``: tasks run in this process, when told to."""
+    """What a test puts in the place of a service: tasks run in this process, when told to."""
+
+    @property
+    def service(self) -> Service:
+        """Where calls go."""
+        ...
+
+    @property
+    def default_zone(self) -> Optional[str]:
+        """The name of the time zone of schedules that name none; None is the application's."""
+        ...
+
+    def add(self, known: TaskFunction) -> None:
+        """Keep a function that was decorated inside a function of the test."""
+        ...
+
+    def add_schedule(self, options: CronOptions) -> None:
+        """Keep a schedule of such a function."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Take such a function and its schedules out again."""
+        ...
 
     def start(
         self, database: Union[str, os.PathLike[str]], tz: Optional[str], serializer: str
@@ -135,8 +157,9 @@ class App:
         self.schedules: Dict[str, CronOptions] = {}
         self.default_zone: Optional[str] = None
         self.serializer = "json"
-        self.rehearsal: Optional[Rehearsal] = None
-        self._service: Optional[Service] = None
+        # Finds the test that the present thread or asyncio task is in; None outside of tests.
+        self.rehearsals: Optional[Callable[[App], Optional[Rehearsal]]] = None
+        self._served: Optional[Service] = None
         self._starting = threading.RLock()
 
     # -- decorators -------------------------------------------------------------------------
@@ -244,7 +267,11 @@ class App:
                 grace_seconds=grace_seconds,
                 at_start=at_start,
             )
-            self.schedules[options.key] = options
+            rehearsal = self.rehearsal
+            if rehearsal is not None and known.unreachable is not None:
+                rehearsal.add_schedule(options)
+            else:
+                self.schedules[options.key] = options
             self._announce(known)
             return function
 
@@ -320,15 +347,20 @@ class App:
 
     def _register(self, function: Callable[..., Any], decorator: str) -> TaskFunction:
         known = task_function(function, decorator)
-        # In a test the function runs here, so no worker has to find it.
-        if self.is_active and self.rehearsal is None and known.unreachable is not None:
+        rehearsal = self.rehearsal
+        if rehearsal is not None and known.unreachable is not None:
+            # It runs here, so no worker has to find it; and it is gone with its test.
+            rehearsal.add(known)
+            return known
+        if self.is_active and known.unreachable is not None:
             raise InvalidTask(known.unreachable)
         self.registry.add(known)
         return known
 
     def _announce(self, known: TaskFunction) -> None:
-        if self._service is not None:
-            self._service.announce()
+        service = self.service
+        if service is not None:
+            service.announce()
 
     # -- calls ------------------------------------------------------------------------------
 
@@ -350,7 +382,7 @@ class App:
             retries=options.retries,
             backoff_seconds=options.backoff_seconds,
         )
-        service = self._service
+        service = self.service
         if service is None:
             from autocron.inplace import run_in_place
 
@@ -373,14 +405,31 @@ class App:
             TaskNotFound: No such task is stored: it never was, or its result has expired.
             StartError: autocron was not started here, so there is no database to look into.
         """
-        if self._service is None:
+        service = self.service
+        if service is None:
             raise StartError("get_result looks into the database: call autocron.start(…) first")
-        task = self._service.backend.get(task_id) if isinstance(task_id, str) else None
+        task = service.backend.get(task_id) if isinstance(task_id, str) else None
         if task is None:
             raise TaskNotFound(
                 f"no task {task_id!r} is stored: there never was one, or its result has expired"
             )
-        return TaskResult(task, self._source(self._service))
+        return TaskResult(task, self._source(service))
+
+    def now(self) -> datetime:
+        """Return the present time, as the tasks of this application are to see it.
+
+        In a test session it is the session's time, which the test moves; else the system's, read at
+        each call.
+
+        Returns:
+            An aware UTC datetime; ``now().astimezone(zone)`` is the wall clock of a zone.
+        """
+        service = self.service
+        if service is not None:
+            return service.clock.now()
+        from autocron.shell.clock import SystemClock
+
+        return SystemClock().now()
 
     @property
     def codec(self) -> Any:
@@ -394,12 +443,14 @@ class App:
     @property
     def zone(self) -> tzinfo:
         """The application's default time zone."""
-        return zones.load_zone(self.default_zone or self._django_zone() or zones.LOCAL)
+        return zones.load_zone(self.zone_name)
 
     @property
     def zone_name(self) -> str:
         """The name of the application's default time zone."""
-        return self.default_zone or self._django_zone() or zones.LOCAL
+        rehearsal = self.rehearsal
+        rehearsed = None if rehearsal is None else rehearsal.default_zone
+        return rehearsed or self.default_zone or self._django_zone() or zones.LOCAL
 
     @staticmethod
     def _django_zone() -> Optional[str]:
@@ -447,19 +498,20 @@ class App:
             InvalidTask: A task function is where no worker can find it.
         """
         with self._starting:
-            if self.rehearsal is not None:
+            rehearsal = self.rehearsal
+            if rehearsal is not None:
                 zone = None if tz is None else zones.zone_name(tz)
-                self.rehearsal.start(database, zone, serializer)
+                rehearsal.start(database, zone, serializer)
                 return False
-            if self._service is not None and self._service.matches(database):
-                return self._service.is_serving
+            if self._served is not None and self._served.matches(database):
+                return self._served.is_serving
             if sys.platform == "win32":
                 logger.warning("workers are not supported on Windows yet: calls run in place")
                 return False
             from autocron.shell.service import start_service
 
             caller: Mapping[str, Any] = sys._getframe(1).f_globals
-            self._service = start_service(
+            self._served = start_service(
                 self,
                 database,
                 caller=caller,
@@ -468,7 +520,7 @@ class App:
                 serializer=serializer,
                 durability=durability,
             )
-            return self._service is not None and self._service.is_serving
+            return self._served is not None and self._served.is_serving
 
     def stop(self) -> None:
         """Give up this process's share in the application.
@@ -477,16 +529,28 @@ class App:
         stored, and run when the application is started again. Without a start, nothing happens.
         """
         with self._starting:
-            if self._service is not None:
-                self._service.stop()
+            service = self.service
+            if service is not None:
+                service.stop()
 
     @property
     def is_active(self) -> bool:
         """Whether calls are stored for workers, rather than run in place."""
-        return self._service is not None
+        return self.service is not None
+
+    @property
+    def rehearsal(self) -> Optional[Rehearsal]:
+        """The test that the present thread or asyncio task is in; None outside of tests."""
+        return None if self.rehearsals is None else self.rehearsals(self)
+
+    @property
+    def service(self) -> Optional[Service]:
+        """Where calls go: to the present test, or as this process was started; None is here."""
+        rehearsal = self.rehearsal
+        return self._served if rehearsal is None else rehearsal.service
 
     def use(self, service: Optional[Service]) -> Optional[Service]:
-        """Take calls to another service; for workers and tests.
+        """Take the calls of this process to another service; for workers.
 
         Arguments:
             service: The service; None runs calls in place.
@@ -494,7 +558,7 @@ class App:
         Returns:
             The service before.
         """
-        before, self._service = self._service, service
+        before, self._served = self._served, service
         return before
 
     def forget(self, name: str) -> None:
@@ -503,6 +567,9 @@ class App:
         Arguments:
             name: The name of the task function, ``"module:qualname"``.
         """
+        rehearsal = self.rehearsal
+        if rehearsal is not None:
+            rehearsal.forget(name)
         self.registry.remove(name)
         for options in list(self.schedules.values()):
             if options.name == name:

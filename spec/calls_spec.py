@@ -147,8 +147,8 @@ class DescribeWhatCanBeDecorated:
         says = "nested .* defined inside a function.*move it to the top level"
         with pytest.raises(InvalidTask, match=says):
             app.check_reachable()
-        with testing.session(app=app):
-            app.rehearsal = None  # as in an application
+        with testing.session(app=App()) as session:
+            app.use(session.service)  # as in an application that was started
             with pytest.raises(InvalidTask, match=says):
                 app.delay(nested)
 

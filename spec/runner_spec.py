@@ -4,7 +4,7 @@ It runs all that is due, here and now, through the steps of the same engine as a
 order in which a worker would; with arguments and results as they come back from the store; also
 what those tasks call in turn, if that is due; also the cron occurrences that are due. It does not
 move the clock, so what is delayed is not run before its time. It returns a report with one entry
-for each attempt. ``spec/session_spec.py`` says where the calls go meanwhile.
+for each attempt. ``spec/sessions_spec.py`` says where the calls go meanwhile.
 
 **A failure is raised**, so that no test passes over it: the exception itself, at once, with a note
 that names the task, also in the log. That holds for each attempt, also if the task will be tried
@@ -183,18 +183,18 @@ class DescribeRunPending:
             session.run_pending()
 
     def it_tells_of_a_store_that_fails_and_runs_nothing_twice(self, session, app, ran):
-        store = session._engine.store
+        store = session.backend.engine.store
 
         @app.delay
         def break_store():
             ran.append(1)
-            session._engine.store = Broken(store)
+            session.backend.engine.store = Broken(store)
 
         result = break_store()
         with pytest.raises(StoreError, match="the disk is full"):
             session.run_pending()
         assert result.status == "running"
-        session._engine.store = store
+        session.backend.engine.store = store
         assert len(session.run_pending().runs) == 1
         assert (ran, result.status) == ([1], "succeeded")
 

@@ -46,6 +46,7 @@ ARROWS = {
         "autocron.ports",
         "autocron.registry",
         "autocron.result",
+        "autocron.shell.clock",
         "autocron.shell.service",
         "autocron.zones",
     },
@@ -67,6 +68,7 @@ ARROWS = {
         "autocron.core",
         "autocron.engine",
         "autocron.firing",
+        "autocron.options",
         "autocron.ports",
         "autocron.registry",
         "autocron.result",
@@ -340,4 +342,8 @@ def test_every_exception_derives_from_autocron_error() -> None:
     found = _in_a_fresh_interpreter(_LOOK_AT_EXCEPTIONS)
     assert "TaskFailed" in found["found"]
     # A death is no error: nothing may catch it, as nothing catches a SIGKILL.
-    assert set(found["strangers"]) <= {"autocron.testing.contract.bench.WorkerDeath"}
+    assert set(found["strangers"]) <= {
+        "autocron.testing.contract.bench.WorkerDeath",
+        "autocron.testing.faults.ProcessDeath",
+        "autocron.testing.plans.WorkerDied",
+    }

@@ -19,6 +19,8 @@ NAMES = {
     "delay",
     "start",
     "stop",
+    # the time, as tests may set it
+    "now",
     # what they give, and the way back to it
     "TaskResult",
     "get_result",

@@ -43,7 +43,7 @@ class ManualClock:
         self, now: Optional[Instant] = None, tz: Union[str, tzinfo] = timezone.utc
     ) -> None:
         self._zone = tz if isinstance(tz, tzinfo) else zones.load_zone(zones.zone_name(tz))
-        self._now = _BEGINNING if now is None else self._instant("now", now)
+        self._now = _BEGINNING if now is None else self.instant("now", now)
         self._elapsed = timedelta(0)
 
     def now(self) -> datetime:
@@ -107,7 +107,7 @@ class ManualClock:
         Raises:
             AutocronError: It is in the past, or no instant.
         """
-        return self.advance(self._instant("instant", instant) - self._now)
+        return self.advance(self.instant("instant", instant) - self._now)
 
     def set(self, instant: Instant) -> datetime:
         """Set the wall clock, forwards or back, while no time passes.
@@ -124,30 +124,46 @@ class ManualClock:
         Raises:
             AutocronError: It is no instant.
         """
-        self._now = self._instant("instant", instant)
+        self._now = self.instant("instant", instant)
         return self._now
 
-    def _instant(self, name: str, given: Instant) -> datetime:
-        moment: object = given
-        if isinstance(given, str):
-            try:
-                # Python 3.8 does not know the Z of ISO 8601.
-                moment = datetime.fromisoformat(
-                    given[:-1] + "+00:00" if given[-1:] == "Z" else given
-                )
-            except ValueError:
-                moment = None
-        if not isinstance(moment, datetime):
-            raise AutocronError(
-                f"{name}: {given!r} is no instant; expected a datetime, or its ISO 8601 text such "
-                "as '2026-03-29 02:30' or '2026-03-29T02:30:00+01:00'"
-            )
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self._zone)
-        return moment.astimezone(timezone.utc)
+    def instant(self, name: str, given: Instant) -> datetime:
+        """Return the instant that is meant by a time.
+
+        Arguments:
+            name: The name of the argument, for the error message.
+            given: An aware datetime, a naive one that is meant in this clock's zone, or either as
+                ISO 8601 text.
+
+        Returns:
+            An aware UTC datetime.
+
+        Raises:
+            AutocronError: It is no instant.
+        """
+        return instant_of(name, given, self._zone)
 
     def __repr__(self) -> str:
         return f"<ManualClock {self._now.isoformat(' ')}>"
+
+
+def instant_of(name: str, given: Instant, zone: tzinfo) -> datetime:
+    """Return the instant that is meant by a time; see :meth:`ManualClock.instant`."""
+    moment: object = given
+    if isinstance(given, str):
+        try:
+            # Python 3.8 does not know the Z of ISO 8601.
+            moment = datetime.fromisoformat(given[:-1] + "+00:00" if given[-1:] == "Z" else given)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        raise AutocronError(
+            f"{name}: {given!r} is no instant; expected a datetime, or its ISO 8601 text such "
+            "as '2026-03-29 02:30' or '2026-03-29T02:30:00+01:00'"
+        )
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(timezone.utc)
 
 
 class FollowingClock:

@@ -1,145 +1,263 @@
-"""Sessions: an App's calls, a store in memory and a clock, for the length of a test."""
+"""Sessions: what a test does with the tasks of an application, and with their time."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import os
-from dataclasses import replace
+import threading
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Type, Union
+from typing import (
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 
-from autocron import zones
-from autocron.app import App, Service
+from autocron.app import App
 from autocron.core.errors import AutocronError
-from autocron.core.schedule import Schedule
-from autocron.core.task import Task
-from autocron.engine import Engine
-from autocron.firing import SERVICE
+from autocron.core.task import Task, TaskState
 from autocron.registry import TaskFunction
-from autocron.shell.local import LocalBackend
-from autocron.shell.sqlite import SQLiteStore
-from autocron.testing.clock import FollowingClock, ManualClock
-from autocron.testing.runner import RecordingInvoker, Report, run_due
+from autocron.testing.clock import FollowingClock, Instant, ManualClock, instant_of
+from autocron.testing.explain import explain
+from autocron.testing.names import known_function
+from autocron.testing.only import only
+from autocron.testing.plans import UnusedPlan
+from autocron.testing.queue_asserts import Capture, Queue, TaskLike
+from autocron.testing.rehearsal import CollectingRehearsal, Rehearsal
+from autocron.testing.runner import Report, Run
+from autocron.testing.work import AtWork
+from autocron.testing.wrap import in_a_session
 
-logger = logging.getLogger("autocron")
-
-_count = itertools.count(1)
-_active: List[Session] = []
-
-
-def active_session() -> Session:
-    """Return the session that was begun last and is not over."""
-    return _active[-1]
-
-
-def reset(app: App) -> None:
-    """Begin the session of the process, ending the one before; see :func:`autocron.testing.reset`.
-
-    Arguments:
-        app: The App whose calls it takes.
-
-    Raises:
-        AutocronError: Another session is not over.
-    """
-    if len(_active) > 1:
-        raise AutocronError(
-            "reset() renews the session of the process, and was called inside testing.session(); "
-            "leave that first"
-        )
-    end_all()
-    Session(app, FollowingClock()).__enter__()
+F = TypeVar("F", bound=Callable[..., Any])
+Tasks = Union[TaskLike, Sequence[TaskLike], None]
 
 
-def end_all() -> None:
-    """End every session, the latest first."""
-    while _active:
-        _active[-1].__exit__()
+class Session(Rehearsal, Queue):
+    """Takes the calls of an App, runs them when told to, and moves their time.
 
-
-class Session:
-    """Takes the calls of an App, and runs them when told to.
-
-    A context manager: the App's calls come here inside, and go where they went before afterwards.
-    See :func:`autocron.testing.session`.
-
-    Arguments:
-        app: The App.
-        clock: The clock of its engine.
-        tz: The zone of schedules that name none, while it lasts; None leaves the App's.
+    A context manager and a decorator; see :func:`autocron.testing.session`.
     """
 
     def __init__(
-        self, app: App, clock: Union[ManualClock, FollowingClock], tz: Optional[str] = None
+        self,
+        app: App,
+        clock: Union[ManualClock, FollowingClock],
+        tz: Optional[str],
+        engine: str,
+        again: Optional[Callable[[], Session]] = None,
     ) -> None:
-        self._app = app
-        self._clock = clock
-        self._tz = tz
-        self._backend = SessionBackend(SQLiteStore(":memory:"))
-        self._ids = itertools.count(1)
-        self._invoker = RecordingInvoker(self._find, lambda: app.codec)
-        self._engine = self._backend.engine = self._make_engine()
-        self._began_at = clock.now()
-        self._is_running = False
-        self._unreachable_before: List[str] = []
-        self._before: Optional[Service] = None
-        self._rehearsal_before = app.rehearsal
-        self._zone_before: Optional[str] = None
+        Rehearsal.__init__(self, app, clock, tz, engine)
+        self._again = again
+        Queue.__init__(self, self, self._waiting, "waiting")
+        self.at_work = threading.Lock()
 
-    # -- what a test uses ---------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------
+
+    def run_pending(
+        self,
+        *,
+        until: Union[Instant, timedelta, None] = None,
+        tasks: Tasks = None,
+        raise_errors: bool = True,
+        limit: int = 1000,
+    ) -> Report:
+        """Run all that is due; see :func:`autocron.testing.run_pending`."""
+        target = None
+        if isinstance(until, timedelta):
+            target = self._target("run_pending(until=)", until, {}, None)
+        elif until is not None:
+            target = self._target("run_pending(until=)", None, {}, until)
+        return self._play("run_pending()", target, tasks, raise_errors, limit)
+
+    def runs(self, task: Optional[TaskLike] = None) -> List[Run]:
+        """Return the attempts that were made in this session, in order.
+
+        Arguments:
+            task: Only those of this task function, decorated or plain, or its name.
+
+        Raises:
+            InvalidTask: It is no task function.
+        """
+        self.check_begun("runs()")
+        name = None if task is None else self.known(task).name
+        return [run for run in self._runner.runs if name in (None, run.name)]
+
+    # -- time ---------------------------------------------------------------------------------
 
     @property
     def clock(self) -> Union[ManualClock, FollowingClock]:
         """The clock of this session."""
         return self._clock
 
-    def run_pending(self, *, raise_errors: bool = True, limit: int = 1000) -> Report:
-        """Run all that is due; see :func:`autocron.testing.run_pending`."""
-        if self not in _active:
-            raise AutocronError(
-                "this session has not begun, or is over: call run_pending() inside "
-                "'with testing.session(…) as session:'"
-            )
-        if self._is_running:
-            raise AutocronError(
-                "run_pending() was called by a task that run_pending() runs; what the task calls "
-                "is run when the task has ended"
-            )
-        self._follow_clock()
-        self._is_running = True
-        try:
-            return run_due(self._engine, self._invoker, raise_errors, limit)
-        finally:
-            self._is_running = False
+    def now(self) -> datetime:
+        """Return the session's time as an aware UTC datetime."""
+        return self._clock.now()
 
     def advance(self, by: Optional[timedelta] = None, **units: float) -> datetime:
         """Let time pass, and run nothing; see :meth:`autocron.testing.ManualClock.advance`.
 
-        Raises:
-            AutocronError: This session is on the system's clock.
-        """
-        if not isinstance(self._clock, ManualClock):
-            raise AutocronError(
-                "this session is on the system's clock, which can not be moved; begin one with "
-                'testing.session(now="2026-03-28 12:00")'
-            )
-        return self._clock.advance(by, **units)
+        What has fallen due meanwhile is run, late, by the next :meth:`run_pending`; to have it run
+        at its own time, call :meth:`travel`.
 
-    # -- beginning and ending -----------------------------------------------------------------
+        Raises:
+            AutocronError: This session is on the system's clock, or time would go back.
+        """
+        return self._manual("advance()").advance(by, **units)
+
+    def travel(
+        self,
+        by: Optional[timedelta] = None,
+        *,
+        to: Optional[Instant] = None,
+        tasks: Tasks = None,
+        raise_errors: bool = True,
+        limit: int = 1000,
+        **units: float,
+    ) -> Report:
+        """Let time pass, and run everything on the way, each at its own instant, in order.
+
+        It begins with what is due now, and ends at the target with all done that is due by then.
+        Where something is raised, time stands at that instant; another call goes on from there.
+
+        Arguments:
+            by: For how long; or as numbers of ``weeks``, ``days``, ``hours``, ``minutes`` and
+                ``seconds``, added up.
+            to: Until when, instead: an aware datetime, a naive one that is meant in the session's
+                zone, or either as ISO 8601 text.
+            tasks: As for :func:`autocron.testing.run_pending`; so are the next two.
+            raise_errors: Whether to raise what a task raises.
+            limit: How many runs at most at one instant.
+            **units: ``weeks``, ``days``, ``hours``, ``minutes``, ``seconds``.
+
+        Returns:
+            What was run.
+
+        Raises:
+            AutocronError: This session is on the system's clock, or time would go back.
+            RunawayTasks: More than ``limit`` runs were due at one instant.
+            BaseException: Whatever else a task raised.
+        """
+        target = self._target("travel()", by, units, to)
+        return self._play("travel()", target, tasks, raise_errors, limit)
+
+    def jump(
+        self, by: Optional[timedelta] = None, *, to: Optional[Instant] = None, **units: float
+    ) -> datetime:
+        """Move the clock as if the machine had been off meanwhile, and run nothing.
+
+        The next :meth:`run_pending` or :meth:`travel` is the start after that: occurrences that
+        were missed are made up as ``missed=`` of their schedules says, ``at_start`` functions are
+        due again, and delays that have ended are due.
+
+        Arguments:
+            by: As for :meth:`travel`.
+            to: As for :meth:`travel`.
+            **units: As for :meth:`travel`.
+
+        Returns:
+            The time it is now.
+
+        Raises:
+            AutocronError: This session is on the system's clock, time would go back, or a task
+                called it.
+        """
+        target = self._target("jump()", by, units, to)
+        with AtWork(self, "jump()"):
+            self._manual("jump()").advance_to(target)
+            self._begin_service()
+            self._runner.restart()
+        return target
+
+    # -- the queue: also what Queue has -------------------------------------------------------
+
+    def capture(self) -> Capture:
+        """Return a context manager that holds what is enqueued inside its block, and only that.
+
+        It has ``enqueued``, ``assert_enqueued`` and ``assert_not_enqueued``. Whether a task has
+        been run since makes no difference to it.
+        """
+        self.check_begun("capture()")
+        return Capture(self, self._stored)
+
+    def explain(self) -> str:
+        """Return the state of the session as text: clock, queue, schedules, plans, last runs."""
+        self.check_begun("explain()")
+        return explain(self)
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def fail_next(
+        self,
+        task: TaskLike,
+        error: Union[BaseException, Type[BaseException]],
+        *,
+        times: int = 1,
+    ) -> None:
+        """Let the next attempt of a task function raise, in place of running the function.
+
+        Since the test has planned it, ``run_pending()`` does not raise it: it is in the report, the
+        TaskResult and the log. A plan of which nothing has come when the session ends is an error.
+
+        Arguments:
+            task: The function, decorated or plain, or its name.
+            error: The exception, or its class.
+            times: How many attempts.
+
+        Raises:
+            InvalidTask: It is no task function.
+            AutocronError: It is no exception that a task could raise.
+        """
+        self.check_begun("fail_next()")
+        self._plans.fail(self.known(task).name, error, times)
+
+    def crash_next(self, task: TaskLike, *, after: bool = False, times: int = 1) -> None:
+        """Let the worker die of the next attempt of a task function.
+
+        What follows is what follows in production: the task waits again, its death is charged, and
+        the third one is the last. A plan of which nothing has come when the session ends is an
+        error.
+
+        Arguments:
+            task: The function, decorated or plain, or its name.
+            after: False lets the worker die before the function has run; True when it has done
+                all it does, but that is not yet stored, so that it will be run twice.
+            times: How many attempts.
+
+        Raises:
+            InvalidTask: It is no task function.
+            AutocronError: ``times`` is no whole number from 1.
+        """
+        self.check_begun("crash_next()")
+        self._plans.crash(self.known(task).name, after, times)
+
+    def planned(self) -> List[str]:
+        """Return what is planned to go wrong and has not yet, as texts."""
+        return self._plans.left()
+
+    def check_plans(self) -> None:
+        """Fail if something was planned to go wrong, and nothing has come of it.
+
+        Raises:
+            UnusedPlan: There is such a plan.
+        """
+        left = self.planned()
+        if left:
+            functions = ", ".join(sorted({run.name for run in self._runner.runs})) or "nothing"
+            raise UnusedPlan(
+                f"{', '.join(left)}: planned, but the session has ended without such a run (it ran "
+                f"{functions}). Call run_pending() or travel() after the plan, or take it out"
+            )
+
+    # -- a context manager and a decorator ----------------------------------------------------
 
     def __enter__(self) -> Session:
         """Take the App's calls."""
-        app = self._app
-        self._unreachable_before = _unreachable(app)
-        self._zone_before = app.default_zone
-        if self._tz is not None:
-            app.default_zone = self._tz
-        self._rehearsal_before, app.rehearsal = app.rehearsal, self
-        self._before = app.use(SessionService(self._backend, self._clock, self._declare))
-        self._engine.store.put_settings({SERVICE: f"session-{next(_count)}"})
-        self._declare()
-        _active.append(self)
+        self.begin()
         return self
 
     def __exit__(
@@ -148,124 +266,127 @@ class Session:
         error: Optional[BaseException] = None,
         traceback: Optional[TracebackType] = None,
     ) -> None:
-        """Give the App's calls back, and leave nothing behind."""
-        app = self._app
-        _active.remove(self)
-        app.use(self._before)
-        app.rehearsal = self._rehearsal_before
-        if self._tz is not None:
-            app.default_zone = self._zone_before
-        # What a test decorated inside itself is gone with it. What a module decorated stays, since
-        # it is imported only once.
-        for name in _unreachable(app):
-            if name not in self._unreachable_before:
-                app.forget(name)
-        self._backend.end()
+        """Give the App's calls back; fail if a plan was not used, unless the test has failed."""
+        self.close()
+        if error is None:
+            self.check_plans()
 
-    # -- what the App asks --------------------------------------------------------------------
+    def __call__(self, function: F) -> F:
+        """Decorate a function, so that each call of it has such a session of its own.
 
-    def start(
-        self, database: Union[str, os.PathLike[str]], tz: Optional[str], serializer: str
-    ) -> None:
-        """Do what ``autocron.start()`` does in a test: take over its zone and serializer."""
-        logger.info(
-            "autocron: start(%r) starts nothing in a test (autocron.testing is imported); "
-            "run_pending() runs what was called",
-            os.fspath(database),
-        )
-        self._app.serializer = serializer
-        if tz is not None and self._tz is not None:
-            # This session was given its own; the application has its when the session is over.
-            self._zone_before = tz
-        elif tz is not None:
-            self._app.default_zone = tz
-            self._declare()
+        Arguments:
+            function: A function, coroutine function or generator function; also a method.
+
+        Raises:
+            AutocronError: It is none of these.
+        """
+        again = self._again
+        if again is None:
+            raise AutocronError("this session can not be made again, so it can not decorate")
+        return in_a_session(again, function)
+
+    # -- what queues ask ----------------------------------------------------------------------
+
+    def instant(self, name: str, given: Instant) -> datetime:
+        """Return the instant that is meant by a time, in the session's zone if it names none."""
+        if isinstance(self._clock, ManualClock):
+            return self._clock.instant(name, given)
+        return instant_of(name, given, self.zone)
+
+    def known(self, task: TaskLike) -> TaskFunction:
+        """Return the task function that is meant.
+
+        Raises:
+            InvalidTask: There is none; the message names what is known.
+        """
+        return known_function(task, self.find, self.functions)
+
+    def load_call(self, payload: str) -> Tuple[Tuple[Any, ...], Mapping[str, Any]]:
+        """Return the arguments of a stored call."""
+        args, kwargs = self.app.codec.load_call(payload)
+        return tuple(args), kwargs
+
+    def _waiting(self) -> List[Task]:
+        self.check_begun("the queue")
+        return self._store.find(state=TaskState.WAITING)
 
     # -- pieces -------------------------------------------------------------------------------
 
-    def _make_engine(self) -> Engine:
-        return Engine(
-            self._backend.store,
-            self._clock,
-            zones=zones.load_zone,
-            new_id=lambda: f"task-{next(self._ids)}",
-            invoker=self._invoker,
-            worker="run_pending",
-            keeps_house=True,
-        )
+    def _play(
+        self,
+        what: str,
+        target: Optional[datetime],
+        tasks: Tasks,
+        raise_errors: bool,
+        limit: int,
+    ) -> Report:
+        with AtWork(self, what):
+            self._let_through(tasks)
+            try:
+                return self._play_on(what, target, raise_errors, limit)
+            finally:
+                self._engine_store = self._runner.engine.store = self._store
 
-    def _find(self, name: str) -> Union[TaskFunction, str]:
-        return self._app.registry.get(name) or f"no task function {name} is known in this test"
+    def _play_on(
+        self, what: str, target: Optional[datetime], raise_errors: bool, limit: int
+    ) -> Report:
+        self._follow_clock()
+        self.declare()
+        first = len(self._runner.runs)
+        while True:
+            self._runner.run_due(raise_errors, limit)
+            if target is None or self._clock.now() >= target:
+                return Report(tuple(self._runner.runs[first:]))
+            next_at = self.backend.engine.next_event_at()
+            self._manual(what).advance_to(target if next_at is None else min(next_at, target))
 
-    def _declare(self) -> None:
-        now = self._clock.now()
-        self._engine.declare(_schedules(self._app, now))
+    def _let_through(self, tasks: Tasks) -> None:
+        """Let only the tasks of some functions be claimed."""
+        if tasks is not None:
+            given = [tasks] if isinstance(tasks, str) or callable(tasks) else list(tasks)
+            names = frozenset(self.known(task).name for task in given)
+            self._engine_store = self._runner.engine.store = only(self._store, names)
 
-    def _follow_clock(self) -> None:
-        """Begin anew where a test has frozen the system's clock, moved it back, or let it go.
+    def _target(
+        self,
+        what: str,
+        by: Optional[timedelta],
+        units: Mapping[str, float],
+        to: Optional[Instant],
+    ) -> datetime:
+        clock = self._manual(what)
+        if (to is None) == (by is None and not units):
+            raise AutocronError(
+                f'{what} needs either an instant or how long: to="2026-03-28 12:00", or '
+                "hours=1 and the like"
+            )
+        if to is None:
+            return ManualClock(clock.now()).advance(by, **units)
+        target = self.instant("until" if "until" in what else "to", to)
+        if target < clock.now():
+            raise AutocronError(
+                f"{what}: {to!r} is in the past, it is {clock.now().astimezone(self.zone)} here, "
+                "and time does not go back. To set the wall clock back, as an administrator does, "
+                "call session.clock.set(instant)"
+            )
+        return target
 
-        Between the true time and a frozen one no time passes, so nothing was missed. What is due at
-        the very instant at which the test has stopped the clock, is due.
-        """
-        now = self._clock.now()
-        if isinstance(self._clock, ManualClock) or self._clock.began_at == self._began_at:
-            return
-        self._began_at = self._clock.began_at
-        store = self._engine.store
-        for schedule in store.schedules():
-            # What was declared since is known by then.
-            if not self._began_at <= schedule.watermark_at <= now:
-                watermark_at = self._began_at - timedelta(microseconds=1)
-                store.swap_schedule(schedule, replace(schedule, watermark_at=watermark_at))
-        self._engine = self._backend.engine = self._make_engine()
+    def _manual(self, what: str) -> ManualClock:
+        if not isinstance(self._clock, ManualClock):
+            raise AutocronError(
+                f"{what}: this session is on the system's clock, which can not be moved; begin one "
+                'with testing.session(now="2026-03-28 12:00")'
+            )
+        return self._clock
 
-
-class SessionService:
-    """What a started App is in a test; see :class:`autocron.app.Service`."""
-
-    is_serving = False
-
-    def __init__(self, backend: LocalBackend, clock: Any, declare: Any) -> None:
-        self.backend = backend
-        self.clock = clock
-        self._declare = declare
-
-    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
-        """Tell that ``start()`` starts nothing; the session itself answers it."""
-        return True
-
-    def announce(self) -> None:
-        """Declare the schedules that were decorated since."""
-        self._declare()
-
-    def stop(self) -> None:
-        """Do nothing: nothing was started."""
-
-
-class SessionBackend(LocalBackend):
-    """The backend of a session; what is known of its tasks stays readable when it is over."""
-
-    def __init__(self, store: SQLiteStore) -> None:
-        self.store = store
-        self._ended: Optional[Dict[str, Task]] = None
-
-    def end(self) -> None:
-        """Close the store, and keep what became of its tasks for as long as anyone asks."""
-        self._ended = {task.id: task for task in self.store.find()}
-        self.store.close()
-
-    def get(self, task_id: str) -> Optional[Task]:
-        """Return what is known of a task, or was at the end."""
-        return super().get(task_id) if self._ended is None else self._ended.get(task_id)
-
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; there is none after the end."""
-        return super().cancel(task_id) if self._ended is None else False
+    def check_begun(self, what: str) -> None:
+        """Raise AutocronError unless the session is open; ``what`` is what was called."""
+        if not self.is_open:
+            raise AutocronError(
+                f"{what}: this session has not begun, or is over; use it inside "
+                "'with testing.session(…) as session:'"
+            )
 
 
-def _unreachable(app: App) -> List[str]:
-    return [known.name for known in app.registry.all() if known.unreachable is not None]
-
-
-def _schedules(app: App, now: datetime) -> List[Schedule]:
-    return [options.schedule(app.zone_name, now) for options in app.schedules.values()]
+class CollectingSession(CollectingRehearsal, Session):
+    """The session of the process while tests are collected."""
