@@ -155,6 +155,70 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
     return connection
 
 
+class Forks:
+    """Lets a fork wait until no thread of this process is inside SQLite.
+
+    A child inherits what SQLite knows of the locks that its process holds. Were one of the parent's
+    threads just writing, then the child, which has no such thread, would find the database locked
+    for ever.
+    """
+
+    def __init__(self) -> None:
+        self.after_in_child()
+
+    def enter(self) -> None:
+        """Begin to use SQLite; waits for a fork that is under way."""
+        depth = getattr(self._own, "depth", 0)
+        if depth == 0:
+            with self._lock:
+                while self._waiting:
+                    self._changed.wait()
+                self._inside += 1
+        self._own.depth = depth + 1
+
+    def leave(self) -> None:
+        """Come to an end with it."""
+        depth = getattr(self._own, "depth", 0)
+        if depth == 0:
+            return  # it was begun before a fork, by the parent
+        self._own.depth = depth - 1
+        if depth == 1:
+            with self._lock:
+                self._inside -= 1
+                if self._waiting:
+                    self._changed.notify_all()
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *exception: object) -> None:
+        self.leave()
+
+    def before(self) -> None:
+        """Wait until no other thread is inside, and let none in until the fork is over."""
+        self._lock.acquire()
+        self._waiting += 1
+        own = 1 if getattr(self._own, "depth", 0) else 0
+        while self._inside > own:
+            self._changed.wait()
+
+    def after_in_parent(self) -> None:
+        """Let the threads in again."""
+        self._waiting -= 1
+        self._changed.notify_all()
+        self._lock.release()
+
+    def after_in_child(self) -> None:
+        """Begin anew: what was begun before the fork is the parent's."""
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._inside = self._waiting = 0
+        self._own = threading.local()
+
+
+FORKS = Forks()
+
+
 class Pool:
     """The connections of one process to one database.
 
@@ -187,23 +251,31 @@ class Pool:
         return not self._inherited and self._pid == os.getpid()
 
     def take(self) -> sqlite3.Connection:
-        """Take a connection out, or open one more."""
+        """Take a connection out, or open one more; until it is given back, forks wait."""
+        FORKS.enter()
         try:
-            return self._idle.pop()
-        except IndexError:
-            connection = connect(*self._how, mode="rw")
-            self._open.add(connection)
-            return connection
+            try:
+                return self._idle.pop()
+            except IndexError:
+                connection = connect(*self._how, mode="rw")
+                self._open.add(connection)
+                return connection
+        except BaseException:
+            FORKS.leave()
+            raise
 
     def give(self, connection: sqlite3.Connection) -> None:
         """Put a connection back; one with an open transaction is closed, which undoes it."""
-        if connection.in_transaction or len(self._idle) >= MAX_IDLE:
-            self._discard(connection)
-            return
-        self._idle.append(connection)
-        # Looked at last, since another thread may close the pool at any moment.
-        if self._closed:
-            self.close()
+        try:
+            if connection.in_transaction or len(self._idle) >= MAX_IDLE:
+                self._discard(connection)
+                return
+            self._idle.append(connection)
+            # Looked at last, since another thread may close the pool at any moment.
+            if self._closed:
+                self.close()
+        finally:
+            FORKS.leave()
 
     def take_turn(self) -> sqlite3.Connection:
         """Take a connection out to write with it.
@@ -238,7 +310,8 @@ class Pool:
 
     def _discard(self, connection: sqlite3.Connection) -> None:
         self._open.discard(connection)
-        connection.close()
+        with FORKS:
+            connection.close()
 
     def leave_alone(self) -> None:
         """Keep the connections from ever being closed by this process, its exit included.
@@ -300,9 +373,14 @@ def _after_fork_in_child() -> None:
     for pool in list(_POOLS):
         pool.leave_alone()
     _POOLS.clear()
+    FORKS.after_in_child()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=FORKS.before,
+    after_in_parent=FORKS.after_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 def create_file(path: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
+    FORKS,
     MEMORY,
     SMALLEST_BYTES,
     SQLITE_ERRORS,
@@ -90,7 +91,8 @@ class Database:
                 return
             if pool is not None:
                 pool.leave_alone()
-            connection = self._connect(create)
+            with FORKS:
+                connection = self._connect(create)
             if self.path == MEMORY:
                 self._pool = MemoryPool(self.timeout_seconds, connection)
             else:
