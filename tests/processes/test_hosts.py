@@ -283,6 +283,36 @@ child = fork(lambda: (autocron.start({world.database!r}), serve("child", "go")))
     assert len(world.background()) == 2
 
 
+def test_a_fork_while_another_thread_calls_harms_nobody(world: World) -> None:
+    world.write_app(
+        before=_FORK
+        + """
+import threading, warnings
+warnings.simplefilter("ignore")  # of Python 3.12, about threads
+
+def call_all_the_time():
+    while len(done) < 300:
+        tasks.add(1, 1)
+        done.append(1)
+done = []
+
+def fork_meanwhile():
+    thread = threading.Thread(target=call_all_the_time)
+    thread.start()
+    children = []
+    for number in range(10):
+        children.append(fork(lambda: tasks.touch(f"child-{number}")))
+        for _ in range(5): tasks.add(2, 2)
+    thread.join()
+    return [os.waitpid(child, 0)[1] for child in children]
+"""
+    )
+    application = world.application()
+    assert application.ask("fork_meanwhile()") == [0] * 10
+    for number in range(10):
+        world.await_marks("touch", f"child-{number}")
+
+
 def test_processes_that_the_application_runs_have_no_share_in_it(world: World) -> None:
     """Else the workers would live as long as any program that it happened to start."""
     application = world.application()
