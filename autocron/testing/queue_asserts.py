@@ -147,15 +147,14 @@ class Queue:
         """
         __tracebackhide__ = True
         known, wanted, shown = self._wanted(task, args, kwargs, at, within)
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
-            raise AutocronError(f"count: {count!r} is not a whole number")
+        if count is not None and (type(count) is not int or count < 0):
+            raise AutocronError(f"count: {count!r} is not a whole number from 0 upwards")
         fitting = [entry for entry in self.enqueued(known.name) if wanted(entry)]
-        if (len(fitting) if count is not None else bool(fitting)) != (
-            count if count is not None else True
-        ):
-            times = "" if count is None else f"{_times(count)}, "
-            found = "" if count is None else f" (found {_times(len(fitting))})"
-            raise QueueAssertionError(f"expected {times}{self._where}{found}:\n    {shown}\n{self}")
+        if not fitting if count is None else len(fitting) != count:
+            expected = "one" if count is None else count
+            raise QueueAssertionError(
+                f"expected {expected} {self._where}, found {len(fitting)}:\n    {shown}\n{self}"
+            )
         return fitting
 
     def assert_not_enqueued(
@@ -185,7 +184,7 @@ class Queue:
             fitting = [entry for entry in self.enqueued(known.name) if wanted(entry)]
         if fitting:
             raise QueueAssertionError(
-                f"expected not {self._where} (found {_times(len(fitting))}):\n    {shown}\n{self}"
+                f"expected none {self._where}, found {len(fitting)}:\n    {shown}\n{self}"
             )
 
     def __str__(self) -> str:

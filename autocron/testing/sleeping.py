@@ -23,7 +23,8 @@ logger = logging.getLogger("autocron")
 _task: ContextVar[Optional[str]] = ContextVar("autocron_task", default=None)
 _lock = threading.Lock()
 _watchers: List[int] = [0]
-_plain: List[Tuple[Any, Any]] = []
+_put_in: List[Tuple[Any, Any]] = []
+_SLEEP, _SLEEP_IN_LOOP = time.sleep, asyncio.sleep
 
 
 class SleepWarning(UserWarning):
@@ -65,28 +66,28 @@ def unwatch() -> None:
 
 
 def _install() -> None:
-    sleep, sleep_in_loop = time.sleep, asyncio.sleep
-
     def watched(seconds: Any) -> None:
         _tell("time.sleep", seconds)
-        sleep(seconds)
+        _SLEEP(seconds)
 
     async def watched_in_loop(delay: float, *args: Any, **kwargs: Any) -> Any:
         _tell("asyncio.sleep", delay)
-        return await sleep_in_loop(delay, *args, **kwargs)
+        return await _SLEEP_IN_LOOP(delay, *args, **kwargs)
 
-    _plain[:] = [(sleep, watched), (sleep_in_loop, watched_in_loop)]
-    time.sleep = watched
-    asyncio.sleep = watched_in_loop
+    _put_in[:] = [(watched, watched_in_loop)]
+    # What a test has put in their place knows what it does.
+    if time.sleep is _SLEEP:
+        time.sleep = watched
+    if asyncio.sleep is _SLEEP_IN_LOOP:
+        asyncio.sleep = watched_in_loop
 
 
 def _remove() -> None:
-    # What a test has put in our place meanwhile, and will take out again, stays its own.
-    (sleep, watched), (sleep_in_loop, watched_in_loop) = _plain
+    ((watched, watched_in_loop),) = _put_in
     if time.sleep is watched:
-        time.sleep = sleep
+        time.sleep = _SLEEP
     if asyncio.sleep is watched_in_loop:
-        asyncio.sleep = sleep_in_loop
+        asyncio.sleep = _SLEEP_IN_LOOP
 
 
 def _tell(function: str, seconds: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from autocron.core.errors import AutocronError
 from autocron.testing import context, sleeping
+from autocron.testing.clock import ManualClock
 
 if TYPE_CHECKING:
     from autocron.testing.sessions import Session
@@ -32,10 +33,13 @@ class AtWork:
                 "meanwhile; what the task calls is run when the task has ended"
             )
         self._inside.__enter__()
-        sleeping.watch()
+        self._watches = isinstance(self._session.clock, ManualClock)
+        if self._watches:
+            sleeping.watch()
 
     def __exit__(self, *error: object) -> None:
         """End."""
-        sleeping.unwatch()
+        if self._watches:
+            sleeping.unwatch()
         self._inside.__exit__()
         self._session.at_work.release()
