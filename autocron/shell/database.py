@@ -274,6 +274,19 @@ class Database:
         finally:
             pool.give_turn(connection)
 
+    def script(self, doing: str, sql: str) -> None:
+        """Run a statement to its end that gives rows without columns; not in a transaction.
+
+        Some versions of Python (3.11) take such a statement for ended after its first step.
+        """
+        pool, connection = self._take_turn(doing)
+        try:
+            connection.executescript(sql)
+        except SQLITE_ERRORS as error:
+            raise self._error(doing, error) from error
+        finally:
+            pool.give_turn(connection)
+
     def _on(
         self, connection: sqlite3.Connection, doing: str, sql: str, values: Sequence[Any] = ()
     ) -> Tuple[List[Any], int]:

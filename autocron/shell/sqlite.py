@@ -213,7 +213,7 @@ class SQLiteStore(Database):
         doing = "shrink the database"
         free = self.read(doing, "PRAGMA freelist_count")[0][0]
         if free > _MIN_FREE_PAGES and 4 * free > self.read(doing, "PRAGMA page_count")[0][0]:
-            self.write(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            self.script(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many."""
