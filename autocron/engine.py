@@ -164,8 +164,10 @@ class Engine:
         if self.store.claimable(self.clock.now()) is None:
             return None
         with self.store.transaction():
-            self._in_hand = self._claim_inside()
-        return self._in_hand
+            claimed = self._claim_inside()
+        # Only now: what could not be stored is not held.
+        self._in_hand = claimed
+        return claimed
 
     def _claim_inside(self) -> Optional[Task]:
         now = self.clock.now()
