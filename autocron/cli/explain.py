@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timezone, tzinfo
 from typing import Any, Dict, List, Optional, Tuple
 
 from autocron import zones
@@ -22,6 +22,7 @@ from autocron.cli.formatting import (
     to_json,
     weekday,
 )
+from autocron.core.clock_change import clock_change
 from autocron.core.cron import CronExpression, parse
 from autocron.core.errors import InvalidSchedule
 from autocron.core.explain import describe, warnings_for
@@ -178,32 +179,6 @@ def _next_runs(
         if len(found) == count:
             break
     return found
-
-
-def clock_change(expression: CronExpression, local: datetime, before: datetime) -> str:
-    """Tell what a clock change has to do with an occurrence.
-
-    Arguments:
-        expression: The schedule.
-        local: The occurrence on the clock of its zone.
-        before: The occurrence before, or where the search began.
-
-    Returns:
-        Words, or nothing.
-    """
-    first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
-    if (first or timedelta()) > (second or timedelta()):
-        if expression.is_fixed_time:
-            return "clock change: shown twice, runs once"
-        return f"clock change: {'second' if local.fold else 'first'} pass"
-    if expression.is_fixed_time and not (
-        local.hour in expression.hour.values
-        and local.minute in expression.minute.values
-        and local.second in expression.second.values
-    ):
-        return "clock change: its time is skipped"
-    changed = before.astimezone(local.tzinfo).utcoffset() != local.utcoffset()
-    return "clock change" if changed else ""
 
 
 # -- showing ----------------------------------------------------------------------------------

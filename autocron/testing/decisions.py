@@ -1,0 +1,60 @@
+"""How long simulated attempts run, and how they go: as told, or as drawn."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any, Optional
+
+from autocron.core.outcome import Outcome, Raised, Returned
+from autocron.core.task import Failure, Task, TaskState
+from autocron.shell.invoke import run_function
+from autocron.testing.scenario import DEFAULT_SECONDS, Scenario, check_duration
+
+_FAILED = Raised(Failure("SimulatedFailure", "this attempt was told to fail"))
+
+
+class Decisions:
+    """Decides how long attempts run, and how they go."""
+
+    def __init__(self, scenario: Scenario, chance: random.Random) -> None:
+        self._scenario = scenario
+        self._chance = chance
+        self._durations = scenario.durations
+        self._failures = scenario.failures
+        self._codec = scenario.app.codec
+        self._has_raised = False
+
+    def duration(self, task: Task) -> timedelta:
+        """Return how long an attempt runs."""
+        given: Any = self._durations.get(task.name, self._durations.get("", DEFAULT_SECONDS))
+        if callable(given):
+            given = check_duration(f"the duration of {task.name}", given(self._chance, task))
+        return timedelta(seconds=given)
+
+    def invoke(self, task: Task) -> Outcome:
+        """Run a task, or pretend to."""
+        chance = self._failures.get(task.name, self._failures.get("", 0.0))
+        if callable(chance):
+            fails = bool(chance(self._chance, task))
+        else:
+            fails = chance > 0 and self._chance.random() < chance
+        outcome: Outcome = _FAILED if fails else self._run(task)
+        self._has_raised = isinstance(outcome, Raised)
+        return outcome
+
+    def _run(self, task: Task) -> Outcome:
+        known = self._scenario.functions.get(task.name)
+        if self._scenario.calls_functions and known is not None:
+            return run_function(known, task.payload, self._codec, passing=(KeyboardInterrupt,))
+        # Not called, but its arguments must be readable, and what it did not return storable.
+        self._codec.load_call(task.payload)
+        return Returned(self._codec.dump_result(None))
+
+    def outcome_of(self, task: Task, finished: Optional[Task]) -> str:
+        """Say in a word or two how an attempt ended."""
+        if finished is None:
+            return "lost"
+        if finished.state is TaskState.WAITING:
+            return "failed, to be retried" if self._has_raised else "handed back"
+        return str(finished.state.value)

@@ -1,0 +1,61 @@
+"""Takes down what happens in a simulation, for the timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Dict, List, Optional, Tuple
+
+from autocron.core.schedule import Schedule
+from autocron.core.task import Task
+from autocron.testing.timeline import Entry, Occurrence
+
+
+class Recorder:
+    """Takes down what happens in a simulation.
+
+    Attributes:
+        entries: The attempts, in the order of their ends.
+        skipped: Occurrences that were used up while an earlier run was in hand.
+        fired: The occurrences of each schedule for which a task was stored.
+        marks: What else happened: when, ``"clock"`` or ``"supervisor"``, and by how many seconds.
+        taken_back: Tasks that were taken back from a worker that was gone, as they are then, and
+            whether its death was charged.
+    """
+
+    def __init__(self) -> None:
+        self.entries: List[Entry] = []
+        self.skipped: List[Occurrence] = []
+        self.fired: Dict[str, List[datetime]] = {}
+        self.marks: List[Tuple[datetime, str, float]] = []
+        self.taken_back: List[Tuple[Task, bool]] = []
+
+    def occurrence(self, schedule: Schedule, at: datetime, task: Optional[Task]) -> None:
+        """Take down what became of one occurrence of a schedule."""
+        fired = self.fired.get(schedule.key)
+        if fired is None:
+            fired = self.fired[schedule.key] = []
+        if task is not None:
+            fired.append(at)
+        elif not fired or fired[-1] != at:
+            # Else it was stored already, by a supervisor that did not live to tell.
+            self.skipped.append(Occurrence(schedule.key, schedule.name, at))
+
+    def ended(self, task: Task, worker: str, finished_at: Optional[datetime], outcome: str) -> None:
+        """Take down the end of an attempt, given as it was when it began."""
+        scheduled_at = task.occurrence_at
+        if scheduled_at is None or task.failures:
+            scheduled_at = task.run_at
+        assert task.started_at is not None
+        self.entries.append(
+            Entry(
+                task.id,
+                task.name,
+                task.schedule,
+                scheduled_at,
+                task.started_at,
+                finished_at,
+                worker,
+                task.attempt,
+                outcome,
+            )
+        )

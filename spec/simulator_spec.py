@@ -1,0 +1,435 @@
+"""The simulator: an application's background work, played through the real engine in a moment.
+
+``testing.simulate()`` plays schedules and calls over days or years: one supervisor and some
+workers, each an ``Engine`` as in production, on one store and one virtual clock. Time goes from
+event to event, and nothing is decided outside of the engine: a worker claims in one step, the
+virtual duration of its task passes, and it ends the task in the next step.
+
+**The span** begins with its first instant, at which all schedules begin (what is due just then is
+played), and ends before its last. Days are those of the calendar, of 23 or 25 hours where the clock
+changes. **The instants** of all arguments are those of a clock that is right; what the machine's
+own clock shows may differ by the jumps it was told to make.
+
+**Chance** comes from the seed alone. The same scenario gives the same timeline, byte for byte, on
+the plain store, on SQLite in memory and on a file.
+
+**Processes** do what those of the shell do. A worker that is killed is seen at once by the
+supervisor, which takes its task back, charged, and starts the next worker. A supervisor that is
+killed is followed by another; its workers end the task in hand and leave. Machine off: all are
+gone, nothing is charged, and with power the application starts again.
+
+**Exploring the engine.** Under random faults (workers and supervisors killed, machine off, stalls
+beyond patience, commits that fail or kill, a full disk, a clock that is set) these hold after every
+step: a running task has one holder, who is there; a worker holds one task; what was accepted is not
+lost; what has ended stays ended; attempts have reasons; an occurrence gives one task; nothing runs
+before its time; of the tasks with one lock one runs. And some time after the last fault, all that
+was due has ended, and with ``missed="all"`` there is a task for every occurrence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from autocron.app import App
+from autocron.core.errors import AutocronError, InvalidSchedule
+from autocron.testing.faults import Faults
+from autocron.testing.simulator import simulate
+from autocron.zones import load_zone
+from spec.explorer import Broken, Explorer
+from spec.tables import table
+
+BERLIN = load_zone("Europe/Berlin")
+MINUTE = timedelta(minutes=1)
+
+# More of them are explored with AUTOCRON_SEEDS=10000; AUTOCRON_FIRST_SEED begins elsewhere.
+SEEDS = int(os.environ.get("AUTOCRON_SEEDS", "150"))
+FIRST_SEED = int(os.environ.get("AUTOCRON_FIRST_SEED", "1000"))
+CHUNKS = 10
+
+
+@pytest.fixture
+def app():
+    return App()
+
+
+@pytest.fixture
+def ran():
+    return []
+
+
+@pytest.fixture
+def shop(app, ran):
+    """An App with a nightly schedule, one that polls, and a call that is tried again."""
+
+    @app.cron("30 2 * * *")
+    def nightly(): ...
+
+    @app.cron("*/20 * * * *")
+    def poll(): ...
+
+    @app.delay(retries=2, backoff=60)
+    def mail(address):
+        ran.append((address, app))
+        if address == "nobody":
+            raise ValueError(address)
+        return address
+
+    app.nightly, app.poll, app.mail = nightly, poll, mail
+    return app
+
+
+def locally(instants, zone=BERLIN):
+    return [f"{at.astimezone(zone):%d %H:%M%z}" for at in instants]
+
+
+class DescribeALongWeekend:
+    """The night in which the clock goes back, with the machine off in the middle of it."""
+
+    @pytest.fixture
+    def plan(self, shop):
+        return simulate(
+            shop,
+            start="2026-10-24",
+            days=3,
+            tz="Europe/Berlin",
+            durations={"nightly": timedelta(hours=2)},
+            outages=[("2026-10-25 01:00", "2026-10-25 05:00")],
+        )
+
+    def it_runs_each_night_once(self, plan, shop):
+        assert plan.overlaps() == []
+        assert locally(run.started_at for run in plan.runs("nightly")) == [
+            "24 02:30+0200",
+            "25 05:00+0100",
+            "26 02:30+0100",
+        ]
+        assert plan.runs(shop.nightly) == plan.runs("nightly")
+
+    def it_tells_what_was_late_and_what_was_missed(self, plan):
+        late = plan.late(than=timedelta(hours=2))
+        assert locally(run.scheduled_at for run in late) == ["25 02:30+0200"]
+        # Five hours by elapsed time, of which each has three; what polls makes nothing up.
+        assert len(plan.missed("poll")) == 15
+        assert locally(one.at for one in plan.missed())[0] == "25 01:00+0200"
+        assert plan.missed("nightly") == []
+
+    def it_lets_what_polls_wait_for_the_only_worker(self, plan):
+        # While nightly runs, one occurrence waits, and the others find it waiting.
+        assert locally(one.at for one in plan.skipped("poll"))[:5] == [
+            "24 03:00+0200",
+            "24 03:20+0200",
+            "24 03:40+0200",
+            "24 04:00+0200",
+            "24 04:20+0200",
+        ]
+
+    def it_counts_all_of_the_25_hours(self, plan):
+        polled = len(plan.runs("poll")) + len(plan.skipped("poll")) + len(plan.missed("poll"))
+        assert polled == (24 + 25 + 24) * 3
+        assert 6 / 73 < plan.busy()["worker-1"] < 6.2 / 73
+
+
+class DescribeASpan:
+    def it_begins_with_its_first_instant_and_ends_before_its_last(self, app):
+        @app.cron("0 0 * * *", tz="UTC")
+        def daily(): ...
+
+        plan = simulate(app, start="2024-01-01", days=7, tz="UTC")
+        assert len(plan.runs(daily)) == 7
+        assert plan.runs()[0].started_at == datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+    def it_leaves_what_has_not_ended_running(self, shop):
+        plan = simulate(
+            shop, start="2024-01-01 02:00", end="2024-01-01 03:00", tz="UTC", durations=7200
+        )
+        assert [(run.outcome, run.finished_at) for run in plan.runs()] == [("running", None)]
+
+    def it_is_over_in_no_time_where_nothing_happens(self, app):
+        @app.cron("0 0 24 12 *", tz="UTC")
+        def yearly(): ...
+
+        plan = simulate(app, start="2023-03-01", days=30, tz="UTC")
+        assert (plan.runs(), [one.name for one in plan.never_fired()]) == (
+            [],
+            [plan.schedules[0].name],
+        )
+
+
+class DescribeCalls:
+    def it_plays_them_with_their_options_and_retries(self, shop):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            enqueue=[
+                ("2024-01-01 12:00", shop.mail, ("ada",)),
+                ("2024-01-01 12:00:30", shop.mail.options(minutes=5), ("bob",)),
+            ],
+            failures={"mail": lambda chance, task: task.attempt < 3},
+            durations={"mail": 2},
+        )
+        runs = plan.runs("mail")
+        assert [(f"{run.started_at:%H:%M:%S}", run.attempt, run.outcome) for run in runs] == [
+            ("12:00:00", 1, "failed, to be retried"),
+            ("12:01:02", 2, "failed, to be retried"),
+            ("12:02:04", 3, "succeeded"),
+            ("12:05:30", 1, "failed, to be retried"),
+            ("12:06:32", 2, "failed, to be retried"),
+            ("12:07:34", 3, "succeeded"),
+        ]
+
+    def it_calls_no_function_unless_it_is_told_to(self, shop, ran):
+        calls = [
+            ("2024-01-01 12:00", shop.mail, ("ada",)),
+            ("2024-01-01 13:00", "mail", ["nobody"]),
+        ]
+        given = {"start": "2024-01-01", "days": 1, "tz": "UTC"}
+        with pytest.raises(AutocronError, match="is not found by its name"):
+            simulate(shop, enqueue=calls, **given)
+        calls[1] = ("2024-01-01 13:00", shop.mail, ["nobody"])
+        assert len(simulate(shop, enqueue=calls, **given).runs("mail")) == 2
+        assert ran == []
+        runs = simulate(shop, enqueue=calls, call=True, **given).runs("mail")
+        assert [address for address, _ in ran] == ["ada", "nobody", "nobody", "nobody"]
+        assert [run.outcome for run in runs][-1] == "failed"
+
+    def it_plays_what_functions_call_in_turn(self, app):
+        @app.delay
+        def child(number): ...
+
+        @app.cron("0 * * * *", tz="UTC")
+        def parent():
+            child(1)
+
+        plan = simulate(app, start="2024-01-01", days=1, tz="UTC", call=True)
+        assert len(plan.runs(child)) == 24
+        assert child(2).status == "succeeded"  # the App's calls go where they went before
+
+    def it_takes_a_callable_that_draws_them(self, shop):
+        def calls(chance):
+            start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+            return [(start + MINUTE * chance.random(), shop.mail, (n,)) for n in range(9)]
+
+        first, second = (
+            simulate(shop, start="2024-01-01", days=1, tz="UTC", enqueue=calls, seed=4)
+            for _ in range(2)
+        )
+        assert len(first.runs("mail")) == 9
+        assert first.to_json() == second.to_json()
+
+
+class DescribeFaults:
+    @table("""
+    crashes                              | outcomes               | workers
+    [("2024-01-01 02:31", "worker-1")]   | worker died, succeeded | worker-1, worker-1.2
+    ["2024-01-01 02:31"]                 | worker died, succeeded | worker-1, worker-1.2
+    {"nightly": 1}                       | worker died, succeeded | worker-1, worker-1.2
+    [("2024-01-01 02:31", "supervisor")] | succeeded              | worker-1
+    """)
+    def it_kills_whom_it_is_told_to(self, shop, crashes, outcomes, workers):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            crashes=eval(crashes),
+            durations={"nightly": 600},
+        )
+        runs = plan.runs("nightly")
+        assert ", ".join(run.outcome for run in runs) == outcomes
+        assert ", ".join(run.worker for run in runs) == workers
+
+    def it_lets_the_engine_give_up_what_kills_its_workers(self, shop):
+        plan = simulate(shop, start="2024-01-01", days=1, tz="UTC", crashes={"nightly": 9})
+        runs = plan.runs("nightly")
+        assert [(run.outcome, run.attempt) for run in runs] == [
+            ("worker died", 1),
+            ("worker died", 2),
+            ("worker died", 3),
+        ]
+
+    def it_lets_the_next_supervisor_take_over(self, shop):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            crashes=[("2024-01-01 12:30", "supervisor")],
+        )
+        assert len(plan.runs("poll")) == 72
+        assert {run.worker for run in plan.runs()} == {"worker-1", "worker-1.2"}
+
+    def it_sets_the_clock_and_the_engine_copes(self, shop):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=2,
+            tz="UTC",
+            clock_jumps=[("2024-01-01 02:45", -3600), ("2024-01-01 12:05", 7200)],
+        )
+        # Set back by an hour, the clock shows 02:30 twice; set forward, it shows 12:20 never.
+        assert len(plan.runs("nightly")) == 2
+        assert [what for _, what, _ in plan.marks] == ["clock", "clock"]
+
+    def it_waits_while_the_disk_is_full(self, shop):
+        full = [("2024-01-01 02:29", "2024-01-01 02:45")]
+        plan = simulate(shop, start="2024-01-01", days=1, tz="UTC", faults=Faults(full_disk=full))
+        (run,) = plan.runs("nightly")
+        assert f"{run.started_at:%H:%M}" == "02:45"
+
+
+class DescribeTheSameSeed:
+    @pytest.fixture
+    def everything(self, shop):
+        return {
+            "start": "2026-10-24",
+            "days": 2,
+            "tz": "Europe/Berlin",
+            "workers": 2,
+            "durations": {"poll": lambda chance, task: chance.uniform(0, 3000)},
+            "failures": 0.2,
+            "crashes": 1,
+            "outages": [("2026-10-25 01:00", "2026-10-25 05:00")],
+            "clock_jumps": [("2026-10-25 12:10", -3)],
+            "enqueue": [("2026-10-24 10:00", shop.mail, (number,)) for number in range(20)],
+            "faults": Faults(stalls=0.5, supervisor_crashes=0.5, lost_commits=0.02),
+        }
+
+    def it_gives_the_same_timeline_on_every_store(self, shop, everything, tmp_path):
+        stores = ("plain", "plain", ":memory:", str(tmp_path / "simulated.db"))
+        shown = {
+            (plan.to_json(), plan.to_text(), plan.to_html())
+            for plan in (simulate(shop, store=store, **everything) for store in stores)
+        }
+        assert len(shown) == 1
+
+    def it_gives_the_same_timeline_tomorrow(self, app):
+        @app.cron("*/5 * * * *", tz="UTC")
+        def poll(): ...
+
+        # Names of functions defined in here have the name of this function in them.
+        plan = simulate(app, start="2024-01-01", days=2, tz="UTC", seed=5, failures=0.3, crashes=2)
+        told = [(str(run.started_at), run.worker, run.attempt, run.outcome) for run in plan.runs()]
+        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        assert (len(told), digest[:16]) == (576, "a030f8bcee2300ce")
+
+    def it_gives_another_one_for_another_seed(self, shop, everything):
+        plans = [simulate(shop, seed=seed, **everything).to_json() for seed in (1, 2)]
+        assert plans[0] != plans[1]
+
+
+class DescribeBadInput:
+    @table("""
+    given                                             | told
+    {"end": "2024-01-02"}                             | give one of them
+    {"days": 0}                                       | days: 0 is not a number of days above 0
+    {"days": True}                                    | is not a number of days
+    {"days": None, "end": "2023-12-31"}               | is not after start
+    {"start": 5}                                      | start: 5 is no instant
+    {"start": "soon"}                                 | 'soon' is no instant; expected a datetime
+    {"workers": 0}                                    | workers: 0 is not a whole number from 1
+    {"seed": "x"}                                     | seed: 'x' is no whole number
+    {"durations": {"nightli": 3}}                     | did you mean 'nightly'
+    {"durations": {"nothing at all": 3}}              | known are
+    {"durations": {"nightly": -1}}                    | durations of 'nightly'
+    {"durations": "fast"}                             | durations .*'fast' is not a number
+    {"failures": 2}                                   | failures: 2 is not a number from 0 to 1
+    {"outages": [("2024-01-02", "2024-01-01")]}       | is not after '2024-01-02'
+    {"outages": ["2024-01-02"]}                       | is not .from, to.
+    {"outages": "2024-01-02"}                         | is no list of pairs
+    {"crashes": "often"}                              | crashes: 'often' is neither
+    {"crashes": -1}                                   | crashes .*-1 is not a number
+    {"crashes": [("2024-01-01", "everybody")]}        | is neither 'supervisor' nor
+    {"crashes": {"nightly": 0.5}}                     | is no number of attempts
+    {"clock_jumps": [("2024-01-01", "a bit")]}        | clock_jumps .*'a bit' is not a number
+    {"enqueue": [("2024-01-01", "nightly")]}          | enqueue: .* is not found by its name
+    {"enqueue": [("2024-01-01",)]}                    | is not .at, function, args.
+    {"enqueue": 5}                                    | enqueue: 5 is no list
+    {"faults": Faults(lost_commits=2)}                | faults.lost_commits: 2 is not a number
+    {"store": "relative.db"}                          | absolute
+    {"store": 5}                                      | is none of 'plain'
+    """)
+    def it_is_refused_and_told_which(self, shop, given, told):
+        arguments = {"start": "2024-01-01", "days": 1, "tz": "UTC", **eval(given)}
+        with pytest.raises(AutocronError, match=told):
+            simulate(shop, **arguments)
+
+    @table("""
+    tasks                | told
+    no_such_module       | can not import 'no_such_module'
+    json                 | module 'json' has no task functions
+    json:nothing         | has no 'nothing'
+    """)
+    def it_is_refused_where_there_are_no_tasks(self, tasks, told):
+        with pytest.raises(AutocronError, match=told):
+            simulate(tasks, start="2024-01-01", days=1)
+
+    def it_is_refused_for_plain_functions(self, shop):
+        with pytest.raises(AutocronError, match="is no task function of the default App"):
+            simulate([shop.nightly], start="2024-01-01", days=1)
+        with pytest.raises(AutocronError, match="is not decorated with @delay"):
+            simulate(
+                shop, start="2024-01-01", days=1, enqueue=[("2024-01-01", shop.nightly)], tz="UTC"
+            )
+        with pytest.raises(InvalidSchedule, match="no time zone"):
+            simulate(shop, start="2024-01-01", days=1, tz="Mars/Olympus")
+
+    def it_is_refused_of_a_timeline_too(self, shop):
+        plan = simulate(shop, start="2024-01-01", days=1, tz="UTC")
+        with pytest.raises(AutocronError, match="no task function 'nobody' was simulated"):
+            plan.runs("nobody")
+
+    def it_is_told_in_the_middle_where_it_comes_then(self, shop):
+        with pytest.raises(AutocronError, match=r"the duration of .*nightly"):
+            simulate(
+                shop,
+                start="2024-01-01",
+                days=1,
+                tz="UTC",
+                durations={"nightly": lambda chance, task: "long"},
+            )
+
+
+# -- exploring the engine -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def it_keeps_every_invariant_under_random_faults(chunk):
+    for seed in range(FIRST_SEED + chunk, FIRST_SEED + SEEDS, CHUNKS):
+        Explorer(seed).play()
+
+
+@table("""
+seed | found
+1    | a claim whose commit failed was held, and run, although it was stored as waiting
+4    | the same of a task without a lock
+""")
+def it_keeps_them_where_it_once_did_not(seed, found):
+    Explorer(int(seed)).play()
+
+
+def it_explores_alike_on_every_store(tmp_path):
+    for seed in (3, 7):
+        stores = ("plain", ":memory:", str(tmp_path / f"{seed}.db"))
+        told = {Explorer(seed, store).play().to_json() for store in stores}
+        assert len(told) == 1
+
+
+def it_prints_the_seed_that_fails_and_how_to_play_it_again(monkeypatch):
+    monkeypatch.setattr(Explorer, "_look_at_attempts", lambda self, task: 1 / 0)
+    with pytest.raises(Broken, match=r"(?s)seed 5, step \d+.*python -m spec.explorer 5"):
+        Explorer(5).play()
+
+
+def it_draws_from_nothing_but_the_seed(shop):
+    random.seed(1)
+    before = random.getstate()
+    simulate(shop, start="2024-01-01", days=1, tz="UTC", failures=0.5, crashes=3)
+    assert random.getstate() == before
