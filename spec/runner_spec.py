@@ -13,6 +13,9 @@ errors are in the report. A task that calls ``sys.exit()`` ends no test: that is
 ``TaskFailed``. ``KeyboardInterrupt`` is no task's to keep: it passes, and the task is waiting
 again.
 
+**``tasks=``** runs only tasks of one function, or of some; the others stay waiting, whatever their
+priority. **``until=``** lets time pass until then, as ``spec/travel_spec.py`` says.
+
 **Tasks that enqueue each other for ever** would never end, since no time passes. After ``limit``
 runs ``RunawayTasks`` names the one that ran most.
 """
@@ -29,7 +32,10 @@ import autocron
 from autocron import testing
 from autocron.app import App
 from autocron.core.errors import AutocronError, StoreError
+from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import Report, RunawayTasks
+from autocron.testing.contract import STORE_CHECKS
+from autocron.testing.only import OnlyStore
 from spec.zones import at
 
 NOW = "2024-03-01 12:00"
@@ -210,6 +216,94 @@ class Broken:
 
     def swap(self, before, after):
         raise StoreError("the disk is full")
+
+
+class DescribeTheTasksThatAreAskedFor:
+    @pytest.fixture
+    def other(self, app, ran):
+        @app.delay
+        def other(what=None):
+            ran.append(f"other {what}")
+
+        return other
+
+    def it_runs_only_them_and_lets_the_others_wait(self, session, note, other, ran):
+        waiting = other(1)
+        note(2)
+        other(3)
+        note(4)
+        assert session.run_pending(tasks=note).count(note) == 2
+        assert (ran, waiting.status) == ([2, 4], "waiting")
+        session.run_pending()
+        assert ran == [2, 4, "other 1", "other 3"]
+
+    def it_takes_a_name_and_several(self, session, app, note, other, ran):
+        @app.delay
+        def third():
+            ran.append("third")
+
+        for function in (note, other, third):
+            function()
+        session.run_pending(tasks=note.__module__ + ":" + note.__qualname__)
+        assert ran == [None]
+        session.run_pending(tasks=[third, other.function])
+        assert ran == [None, "other None", "third"]
+        session.run_pending(tasks=())
+        assert testing.run_pending(tasks=[note, other]) == Report()
+
+    def it_runs_what_they_call_only_if_that_is_asked_for_too(self, session, app, note, ran):
+        @app.delay
+        def fan_out():
+            note("in turn")
+
+        fan_out()
+        session.run_pending(tasks=fan_out)
+        assert ran == []
+        session.assert_enqueued(note)
+
+    def it_leaves_occurrences_of_others_waiting(self, session, app, note, ran):
+        @app.cron("0 13 * * *")
+        def hourly():
+            ran.append("cron")
+
+        note.options(hours=2)("later")
+        session.run_pending(until="2024-03-01 14:00", tasks=note)
+        assert (ran, session.now()) == (["later"], at("2024-03-01 14:00"))
+        assert session.run_pending().count(hourly) == 1
+
+    def it_holds_after_the_death_of_a_worker(self, session, note, other, ran):
+        other(1)
+        session.crash_next(note)
+        note(2)
+        session.run_pending(tasks=note)
+        assert ran == [2]
+
+    def it_follows_the_clock_where_it_was_set_meanwhile(self, session, note, ran):
+        session.run_pending()
+        note.options(hours=1)("elapsed time")
+        session.clock.set("2024-03-01 14:00")
+        session.run_pending(tasks=[note])
+        assert ran == []
+        session.travel(hours=1)
+        assert ran == ["elapsed time"]
+
+
+class DescribeTheStoreOfSomeTasks:
+    """What may be claimed is a view of the store; it keeps the contract of a store."""
+
+    @pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__[6:])
+    def it_keeps_the_promise_that(self, check):
+        made = []
+
+        def make():
+            made.append(SQLiteStore(":memory:"))
+            return OnlyStore(made[-1], None)
+
+        try:
+            check(make)
+        finally:
+            for store in made:
+                store.close()
 
 
 class DescribeTheReport:

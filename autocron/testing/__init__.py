@@ -183,6 +183,17 @@ def renew() -> None:
     _begin_process_wide(Session(default_app, FollowingClock(), None, _chosen_engine(None)))
 
 
+def check_plans() -> None:
+    """Fail if something was planned to go wrong in the session of the process, and never did.
+
+    Raises:
+        UnusedPlan: There is such a plan.
+    """
+    session = _context.process_wide()
+    if session is not None:
+        session.check_plans()
+
+
 def _begin_process_wide(session: Session) -> None:
     before = _context.process_wide()
     if before is not None:

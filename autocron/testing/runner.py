@@ -159,11 +159,9 @@ class Runner:
         first = len(self.runs)
         while True:
             engine = self.engine
-            held = engine.in_hand
+            began_at = engine.clock.now()
             try:
-                # A worker claims the next task as it ends one. Here the hands stay empty in
-                # between, so that an error is raised while nothing is held.
-                tick = engine.tick(claim=held is None)
+                tick = engine.tick()
             except KeyboardInterrupt:
                 engine.let_go()
                 raise
@@ -172,12 +170,19 @@ class Runner:
                 continue
             if tick.trouble is not None:
                 raise tick.trouble
-            if tick.claimed is not None and len(self.runs) - first >= limit:
-                engine.let_go()
-                raise _runaway(self.runs[first:], tick.claimed, limit)
             if tick.finished is not None:
-                self._note(tick.finished, raise_errors)
-            elif tick.claimed is None:
+                try:
+                    self._note(tick.finished, raise_errors)
+                except BaseException:
+                    # The next task was claimed as this one ended. It is to wait, not to be held.
+                    engine.let_go()
+                    raise
+            if tick.claimed is not None:
+                if len(self.runs) - first >= limit:
+                    engine.let_go()
+                    raise _runaway(self.runs[first:], tick.claimed, limit)
+            elif tick.finished is None or engine.clock.now() == began_at:
+                # Nothing else was due as the last task ended, and no time has passed since.
                 return
 
     def _note(self, after: Task, raise_errors: bool) -> None:
