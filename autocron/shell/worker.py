@@ -41,6 +41,7 @@ from autocron.zones import load_zone
 logger = logging.getLogger("autocron")
 
 _TROUBLE_PAUSE_SECONDS = 0.5
+_HEARD = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerService:
@@ -219,9 +220,10 @@ class Worker:
         # The handlers do nothing; the descriptor wakes the watching thread even while the main
         # thread is stuck in C code, which no Python handler could interrupt.
         signal.set_wakeup_fd(self._signal_writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _HEARD:
             signal.signal(number, lambda number, frame: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.register_at_fork(after_in_child=_be_no_worker)
 
     def _watch(self) -> None:
         """Wait for the word to leave, and see to it that this worker does."""
@@ -291,6 +293,13 @@ class Worker:
 
 def _who(task: Any) -> Any:
     return task.id, task.name
+
+
+def _be_no_worker() -> None:
+    """In a child that a task forks, a signal is for the child alone, and ends it as usual."""
+    signal.set_wakeup_fd(-1)
+    for number in (*_HEARD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def main(database: str, name: str, channel: str, wake: str) -> None:
