@@ -200,7 +200,8 @@ class Supervisor:
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, leave)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Not SIG_IGN, which its workers, and what they start, would inherit.
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
         # A handler, if an empty one, makes the death of a worker end the wait.
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -21,6 +20,7 @@ from autocron.app import default_app
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
 from autocron.engine import Engine, Tick
+from autocron.shell import signals
 from autocron.shell.application import Application
 from autocron.shell.chance import draw, new_id
 from autocron.shell.channel import LOOK, STOP, Channel
@@ -41,7 +41,6 @@ from autocron.zones import load_zone
 logger = logging.getLogger("autocron")
 
 _TROUBLE_PAUSE_SECONDS = 0.5
-_HEARD = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerService:
@@ -110,7 +109,7 @@ class Worker:
         application = self._hear_application()
         if application is None:
             return
-        self._listen_to_signals()
+        signals.listen(self._signal_writer)
         threading.Thread(target=self._watch, name="autocron-watch", daemon=True).start()
         self._store.open(create=False)
         service = WorkerService(
@@ -216,15 +215,6 @@ class Worker:
 
     # -- leaving ------------------------------------------------------------------------------
 
-    def _listen_to_signals(self) -> None:
-        # The handlers do nothing; the descriptor wakes the watching thread even while the main
-        # thread is stuck in C code, which no Python handler could interrupt.
-        signal.set_wakeup_fd(self._signal_writer, warn_on_full_buffer=False)
-        for number in _HEARD:
-            signal.signal(number, lambda number, frame: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.register_at_fork(after_in_child=_be_no_worker)
-
     def _watch(self) -> None:
         """Wait for the word to leave, and see to it that this worker does."""
         must_hurry = self._heed(self._unheard)
@@ -233,7 +223,7 @@ class Worker:
             ready, _, _ = select.select(listened, [], [])
             if self._signal_reader in ready:
                 numbers = os.read(self._signal_reader, 64)
-                must_hurry = signal.SIGTERM in numbers or signal.SIGINT in numbers
+                must_hurry = any(number in numbers for number in signals.HEARD)
             if self._channel in ready:
                 must_hurry = self._heed(self._channel.receive()) or must_hurry
                 if not self._channel.is_open:
@@ -293,13 +283,6 @@ class Worker:
 
 def _who(task: Any) -> Any:
     return task.id, task.name
-
-
-def _be_no_worker() -> None:
-    """In a child that a task forks, a signal is for the child alone, and ends it as usual."""
-    signal.set_wakeup_fd(-1)
-    for number in (*_HEARD, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def main(database: str, name: str, channel: str, wake: str) -> None:
