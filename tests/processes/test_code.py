@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 
+import pytest
+
 from tests.processes.world import TASKS, World, eventually
 
 _VERSION = (
@@ -93,6 +95,7 @@ def test_more_workers_and_fewer_are_a_matter_of_the_next_start(world: World) -> 
 # -- what workers do not know -----------------------------------------------
 
 
+@pytest.mark.mostly_waits
 def test_a_task_whose_function_is_gone_waits_uncharged_for_code_that_knows_it(world: World) -> None:
     world.write("tasks.py", _VERSION.format(version=1))
     world.write_app("workers=0", name="attached.py")
@@ -223,6 +226,7 @@ obey.obey(globals())
     ]
 
 
+@pytest.mark.mostly_waits
 def test_workers_that_can_not_even_begin_are_not_started_without_a_pause(world: World) -> None:
     world.allows_tracebacks = True
     world.write(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import List
 
+import pytest
+
 from autocron.core.task import TaskState
 from tests.processes.world import TASKS, World, eventually
 
@@ -22,6 +24,7 @@ def _seconds(world: World) -> List[int]:
     return [int(float(mark.words[1])) for mark in world.marks("cron")]
 
 
+@pytest.mark.mostly_waits
 def test_an_occurrence_runs_once_however_many_processes_the_application_has(world: World) -> None:
     world.write("tasks.py", _EVERY_SECOND)
     world.write_app("workers=2")
@@ -38,6 +41,7 @@ def test_an_occurrence_runs_once_however_many_processes_the_application_has(worl
     assert len(world.marks("cron")) <= len(world.store.find(name="tasks:every_second"))
 
 
+@pytest.mark.mostly_waits
 def test_occurrences_go_on_when_the_supervisor_is_killed_and_nobody_calls(world: World) -> None:
     world.write("tasks.py", _EVERY_SECOND)
     world.application()
@@ -50,6 +54,7 @@ def test_occurrences_go_on_when_the_supervisor_is_killed_and_nobody_calls(world:
     assert len({task.occurrence_at for task in tasks}) == len(tasks)
 
 
+@pytest.mark.mostly_waits
 def test_a_run_comes_within_its_second_and_never_early(world: World) -> None:
     world.write("tasks.py", _EVERY_SECOND)
     world.application()
@@ -69,6 +74,7 @@ def test_a_cron_function_stays_a_plain_function_for_its_callers(world: World) ->
     }
 
 
+@pytest.mark.mostly_waits
 def test_a_cron_function_decorated_after_the_start_fires_without_a_call(world: World) -> None:
     world.write("late.py", _EVERY_SECOND.replace("tasks", "late"))
     application = world.application()
@@ -77,6 +83,7 @@ def test_a_cron_function_decorated_after_the_start_fires_without_a_call(world: W
     assert world.await_marks("cron")[0].pid in world.workers
 
 
+@pytest.mark.mostly_waits
 def test_a_cron_function_that_is_no_longer_written_stops_with_the_new_code(world: World) -> None:
     world.write("tasks.py", _EVERY_SECOND)
     world.application()
@@ -87,6 +94,7 @@ def test_a_cron_function_that_is_no_longer_written_stops_with_the_new_code(world
     eventually(lambda: world.store.schedules() == [], "the schedule is forgotten")
 
 
+@pytest.mark.mostly_waits
 def test_what_runs_at_the_start_runs_once_for_each_start_of_the_application(world: World) -> None:
     """Not once for each of its processes, nor again when its supervisor or workers are killed."""
     world.write(

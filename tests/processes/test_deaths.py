@@ -102,6 +102,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(world: World) -> None:
 # -- the supervisor ------------------------------------------------------
 
 
+@pytest.mark.mostly_waits
 def test_when_the_supervisor_is_killed_a_worker_starts_the_next(world: World) -> None:
     world.application()
     for _ in range(5):
@@ -169,6 +170,7 @@ def test_a_call_of_any_process_of_the_application_revives_them(world: World) -> 
     assert second.ask("tasks.add(1, 1).wait(60)") == 2
 
 
+@pytest.mark.mostly_waits
 def test_what_was_in_hand_when_everything_was_killed_is_run_by_the_next_start_uncharged(
     world: World,
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_call_that_has_returned_survives_the_death_of_everything(world: World)
         world.await_marks("touch", str(number))
 
 
+@pytest.mark.mostly_waits
 def test_without_application_and_supervisor_a_worker_hands_back_and_leaves(world: World) -> None:
     application = world.application()
     application.do("result = tasks.hold('it')")
@@ -215,6 +218,7 @@ def test_without_application_and_supervisor_a_worker_hands_back_and_leaves(world
     assert world.marks("begin", "it")[0].pid == begun.pid
 
 
+@pytest.mark.mostly_waits
 def test_a_terminated_supervisor_hands_back_in_order_and_is_succeeded_by_another(
     world: World,
 ) -> None:
@@ -232,3 +236,20 @@ def test_a_terminated_supervisor_hands_back_in_order_and_is_succeeded_by_another
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.deaths) == (1, 0)
     assert world.supervisor not in (None, supervisor)
+
+
+@pytest.mark.mostly_waits
+def test_a_worker_that_outlived_its_supervisor_leaves_with_the_application(world: World) -> None:
+    """The next supervisor is not its parent, and can not tell it to."""
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    task_id = application.ask("result.id")
+    (begun,) = world.await_marks("begin", "it")
+    first = world.await_supervisor()
+    world.kill(first)
+    world.await_supervisor(other_than=first)
+    application.end()
+    world.await_end()
+    assert not is_alive(begun.pid)
+    task = world.task(task_id)
+    assert (task.state.value, task.attempt, task.deaths) == ("waiting", 0, 0)

@@ -149,6 +149,7 @@ def test_a_task_that_ends_within_the_grace_is_not_handed_back(world: World) -> N
     assert len(world.marks("begin", "it")) == 1
 
 
+@pytest.mark.mostly_waits
 def test_a_worker_stuck_in_c_code_is_ended_and_its_task_uncharged(world: World) -> None:
     """Code that never lets go of the interpreter can not hand back by itself."""
     world.write(

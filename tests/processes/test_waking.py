@@ -71,6 +71,7 @@ def test_a_thousand_calls_fill_no_queue_and_block_nobody(world: World) -> None:
     assert application.ask("sum(result.wait(60) for result in results)") == sum(range(1000))
 
 
+@pytest.mark.mostly_waits
 def test_tasks_that_become_due_at_once_are_given_to_all_workers(world: World) -> None:
     world.write_app("workers=3")
     application = world.application()
