@@ -35,7 +35,7 @@ def app():
     return App()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "plain", "sqlite"])
 def session(app, request):
     with testing.session(now=NOW, tz="UTC", app=app, engine=request.param) as session:
         yield session

@@ -49,7 +49,7 @@ from spec.zones import at, zone
 NOW = "2024-03-01 12:00"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "plain", "sqlite"])
 def session(app, request):
     with testing.session(now=NOW, tz="UTC", app=app, engine=request.param) as session:
         yield session

@@ -128,9 +128,10 @@ def session(
             either as ISO 8601 text. None is the system's clock.
         tz: The time zone of schedules that name none, by name or as tzinfo; None leaves it as it
             is: that of ``start(tz=…)``, of Django, or of the system.
-        engine: ``"memory"`` keeps tasks in memory; ``"sqlite"`` in a file in a temporary folder, as
-            in production. None is what the environment variable ``AUTOCRON_TEST_ENGINE`` says, or
-            memory.
+        engine: ``"memory"`` keeps tasks in SQLite, in memory; ``"sqlite"`` in a file in a temporary
+            folder, as in production; ``"plain"`` in plain Python, for tests that play years. All
+            keep one contract. None is what the environment variable ``AUTOCRON_TEST_ENGINE`` says,
+            or memory.
         clock: A clock to use, instead of ``now``.
         app: The App; None is the default one.
 

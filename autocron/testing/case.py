@@ -21,7 +21,7 @@ class SessionMixin:
     Attributes:
         autocron_now: The time at which each session begins; None is the system's clock.
         autocron_tz: The time zone of schedules that name none.
-        autocron_engine: ``"memory"`` or ``"sqlite"``.
+        autocron_engine: ``"memory"``, ``"plain"`` or ``"sqlite"``.
         autocron: The session of the test.
     """
 

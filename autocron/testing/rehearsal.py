@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Callable, Dict, List, Optional, Set, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Union, cast
 
 from autocron import zones
 from autocron.app import App
@@ -26,13 +26,14 @@ from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import context
 from autocron.testing.clock import FollowingClock, ManualClock
 from autocron.testing.invoker import RecordingInvoker
+from autocron.testing.plain_store import PlainStore
 from autocron.testing.plans import Plans
 from autocron.testing.runner import Runner
 
 logger = logging.getLogger("autocron")
 
 ENGINE_VARIABLE = "AUTOCRON_TEST_ENGINE"
-ENGINES = ("memory", "sqlite")
+ENGINES = ("memory", "plain", "sqlite")
 
 _count = itertools.count(1)
 
@@ -57,7 +58,7 @@ class Rehearsal:
         app: The App.
         clock: The clock of its engine.
         tz: The zone of schedules that name none, while it lasts; None leaves the App's.
-        engine: ``"memory"`` or ``"sqlite"``.
+        engine: ``"memory"``, ``"plain"`` or ``"sqlite"``.
     """
 
     def __init__(
@@ -97,12 +98,7 @@ class Rehearsal:
         self._is_process_wide = is_process_wide
         self._folder: Optional[str] = None
         self._maker = os.getpid()
-        path = ":memory:"
-        if self._engine_name == "sqlite":
-            self._folder = tempfile.mkdtemp(prefix="autocron-test-")
-            path = os.path.join(os.path.realpath(self._folder), "test.db")
-        # Nothing of a test is to survive a power cut.
-        self._store = SQLiteStore(path, durability="normal")
+        self._store = self._make_store()
         self._engine_store: Store = self._store
         self.backend = SessionBackend(self._store)
         self.service = SessionService(self.backend, self._clock, self.declare)
@@ -123,6 +119,16 @@ class Rehearsal:
         # A forked child that ends like its parent must not take the parent's folder with it.
         if self._folder is not None and os.getpid() == self._maker:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make_store(self) -> SQLiteStore:
+        if self._engine_name == "plain":
+            return cast(SQLiteStore, PlainStore())
+        path = ":memory:"
+        if self._engine_name == "sqlite":
+            self._folder = tempfile.mkdtemp(prefix="autocron-test-")
+            path = os.path.join(os.path.realpath(self._folder), "test.db")
+        # Nothing of a test is to survive a power cut.
+        return SQLiteStore(path, durability="normal")
 
     def _begin_service(self) -> None:
         """Begin a period of service, at whose start ``at_start`` functions are due."""

@@ -16,8 +16,8 @@ from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task
 from autocron.engine import Engine
 from autocron.registry import task_function
-from autocron.shell.clock import SystemClock
 from autocron.shell.chance import new_id
+from autocron.shell.clock import SystemClock
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.sqlite import SQLiteStore
 from autocron.zones import load_zone
