@@ -63,9 +63,13 @@ def pytest_runtest_setup(item: Any) -> None:
     testing = sys.modules.get("autocron.testing")
     if testing is not None:
         testing.renew()
-    if item.get_closest_marker(_MARKER) is not None and _FIXTURE not in _fixtures(item):
-        # First, so that the test's other fixtures are in it.
-        _fixtures(item).insert(0, _FIXTURE)
+    names = getattr(item, "fixturenames", None)
+    if names is None:  # an item that is no Python function
+        return
+    if item.get_closest_marker(_MARKER) is not None or _FIXTURE in names:
+        # First, so that the test's other fixtures are in it, in whatever order they are named. A
+        # list of its own, since the others of a parametrized test share theirs.
+        item.fixturenames = [_FIXTURE, *(name for name in names if name != _FIXTURE)]
 
 
 @pytest.hookimpl(trylast=True)
@@ -80,7 +84,3 @@ def pytest_runtest_logreport(report: Any) -> None:
     """Note which tests have failed: what follows from that is no news."""
     if report.failed:
         _failed.add(report.nodeid)
-
-
-def _fixtures(item: Any) -> Any:
-    return getattr(item, "fixturenames", [])

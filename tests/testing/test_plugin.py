@@ -76,6 +76,16 @@ def test_it_gives_each_test_a_session(run):
             assert testing.run_pending().succeeded == 1
             assert result.result == "from a fixture"
 
+        def test_other_fixtures_are_in_the_session(called, autocron_session):
+            autocron_session.assert_enqueued(tasks.send, args=("from a fixture",), count=1)
+
+        @pytest.mark.parametrize(
+            "is_marked",
+            [False, pytest.param(True, marks=pytest.mark.autocron("2026-03-28 12:00", "UTC"))],
+        )
+        def test_of_several_one_may_be_marked(is_marked):
+            assert (str(autocron.now()) == "2026-03-28 12:00:00+00:00") == is_marked
+
         @pytest.mark.autocron(now="2026-03-28 12:00", tz="UTC")
         class TestOfAClass(unittest.TestCase):
             def test_of_a_unittest(self):
@@ -92,7 +102,7 @@ def test_it_gives_each_test_a_session(run):
             assert not testing.run_pending().runs
         """
     )
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=9)
 
 
 def test_it_fails_a_test_that_has_planned_a_fault_in_vain(run):

@@ -1,0 +1,30 @@
+"""The pages about testing, tried as their reader would: each file of them, in one project."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+pytest_plugins = "pytester"
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.M | re.S)
+
+
+def test_the_examples_do_what_they_say(pytester, monkeypatch):
+    from spec.zones import zone
+
+    zone("Europe/Berlin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    tests = 0
+    for page in ("testing.md", "testing-how-to.md"):
+        for name, code in _BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+            path = pytester.path / name
+            assert not path.exists(), f"{name} is shown twice"
+            path.write_text(code, encoding="utf-8")
+            tests += code.count("def test_")
+    assert tests > 15
+    result = pytester.runpytest_subprocess(
+        "-p", "autocron_pytest", "-p", "no:cacheprovider", "-W", "error"
+    )
+    result.assert_outcomes(passed=tests)
