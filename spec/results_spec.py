@@ -3,7 +3,8 @@
 **Where autocron is not started, or is locked**, the call runs at once, here (*in place*), and the
 TaskResult is ready when it comes back. Arguments and result take the same way through text. What
 the function raises is in the result, ``SystemExit`` too; ``KeyboardInterrupt`` passes. A later time
-is ignored, and that is logged once for each function.
+is ignored, and that is logged once for each function. A result that can not be stored, or takes
+more than 64 Mi characters as text, is a failure of the task; so it is in a worker.
 
 **A TaskResult** tells ``status`` (waiting, running, succeeded, failed, cancelled; expired),
 ``is_ready`` (true for a failed task too), ``is_waiting`` (true until it is ready, so also while the
@@ -22,6 +23,7 @@ from autocron import testing
 from autocron.app import App
 from autocron.core.errors import ResultNotReady, TaskFailed, WaitTimeout
 from autocron.result import TaskResult
+from autocron.shell.invoke import MAX_RESULT
 from spec.benches import work
 from spec.tables import table
 from spec.zones import at
@@ -125,6 +127,14 @@ class DescribeACallInPlace:
             return object()
 
         assert give_object().error_message.startswith("NotStorable: ")
+
+    def it_fails_if_the_result_is_larger_than_what_is_kept(self, app):
+        @app.delay
+        def give_much():
+            return "x" * MAX_RESULT
+
+        told = "NotStorable: the result takes 67,108,866 characters as text, and at most 67,108,864"
+        assert give_much().error_message.startswith(told)
 
     def it_runs_a_call_inside_a_task_at_once_too(self, app, send):
         @app.delay

@@ -7,12 +7,15 @@ import traceback
 from types import TracebackType
 from typing import Any, Callable, Optional, Protocol, Tuple, Type, Union
 
+from autocron.core.errors import NotStorable
 from autocron.core.outcome import Outcome, Raised, Returned, Unknown
 from autocron.core.task import Failure, Task
 from autocron.registry import TaskFunction
 
 MAX_MESSAGE = 10_000
 MAX_TRACEBACK = 50_000
+# Far below what SQLite can hold (a thousand million bytes), and above what belongs into a queue.
+MAX_RESULT = 64 * 1024 * 1024
 
 
 class Codec(Protocol):
@@ -77,12 +80,22 @@ def run_function(
         value = function.function(*args, **kwargs)
         if hasattr(value, "__await__"):
             value = _run_coroutine(value)
-        return Returned(codec.dump_result(value))
+        return Returned(_of_bounded_length(codec.dump_result(value)))
     except passing:
         raise
     # What a task raises must never stop the worker, SystemExit and the like included.
     except BaseException as error:
         return Raised(failure_of(error, function.function.__code__.co_filename))
+
+
+def _of_bounded_length(text: str) -> str:
+    if len(text) > MAX_RESULT:
+        raise NotStorable(
+            f"the result takes {len(text):,} characters as text, and at most {MAX_RESULT:,} are "
+            "kept; write it to a file in the task and return its path",
+            path="the result",
+        )
+    return text
 
 
 def _run_coroutine(awaitable: Any) -> Any:
