@@ -53,7 +53,8 @@ class Code:
     def load(self) -> None:
         """Take over import path and directory, and import the modules in which tasks live.
 
-        A module that can not be imported is reported and left out: its tasks wait for better code.
+        A module that can not be imported is reported. Tasks of functions that stand above the error
+        run; the others wait for better code.
         """
         sys.path[:] = self._application.sys_path
         self.return_to_directory()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
 
-from autocron.core.errors import StartError
+from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.engine import Engine
@@ -223,12 +223,12 @@ def start_service(
         store.close()
         logger.info("autocron: %s is locked (--set-autocron-lock on): calls run in place", path)
         return None
-    app.default_zone, app.serializer = tz or app.default_zone, serializer
     folder = RunFolder(path)
     folder.make()
     service = AppService(app, folder, store)
     reason = why_attach(path, workers, os.environ, sys.argv)
     if reason is not None:
+        app.default_zone, app.serializer = tz or app.default_zone, serializer
         store.put_settings({START: new_id()})
         service.announce()
         logger.info("autocron: attached to %s, no workers started: %s", path, reason)
@@ -238,18 +238,24 @@ def start_service(
         app.registry.modules(),
         serializer=serializer,
         durability=durability,
-        tz=app.zone_name,
+        tz=tz or app.zone_name,
         workers=workers,
     )
     if application.main_file is not None:
         warn_if_unguarded(application.main_file)
-    with store.transaction():
-        # One process at a time: the first one begins a period of service, for all.
-        is_served = is_shared(folder.application)
-        _register(store, application, is_served)
-        if not is_served:
-            store.put_settings({SERVICE: new_id()})
-        service.take_share()
+    try:
+        with store.transaction():
+            # One process at a time: the first one begins a period of service, for all.
+            is_served = is_shared(folder.application)
+            _register(store, application, is_served)
+            if not is_served:
+                store.put_settings({SERVICE: new_id()})
+            service.take_share()
+    except AutocronError:
+        service.stop()
+        store.close()
+        raise
+    app.default_zone, app.serializer = tz or app.default_zone, serializer
     service.announce()
     service.serve()
     logger.info("autocron: serving %s", path)

@@ -448,3 +448,24 @@ def test_a_database_of_another_application_is_refused_and_left_untouched(tmp_pat
     assert b"ForeignDatabase" in result.stderr
     assert Path(world.database).read_bytes() == before
     assert processes_naming(str(tmp_path)) == {}
+
+
+def test_a_refused_start_changes_nothing_in_the_process(world: World, tmp_path: Path) -> None:
+    world.application()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "second.py").write_text(
+        "import autocron\n"
+        f"try: autocron.start({world.database!r}, tz='UTC', serializer='pickle')\n"
+        "except autocron.StartError: print('refused', end=' ')\n"
+        "app = autocron.default_app\n"
+        "print(app.default_zone, app.serializer, app.is_active)\n"
+    )
+    asked = subprocess.run(
+        [sys.executable, str(other / "second.py")],
+        stdout=subprocess.PIPE,
+        env=world.environment,
+        check=True,
+        timeout=60,
+    )
+    assert asked.stdout.decode().split() == ["refused", "None", "json", "False"]
