@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Callable, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.events import Cancelled, Claimed, Event, HandedBack, Retried
@@ -18,6 +18,7 @@ from autocron.core.outcome import after_attempt, after_loss
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.core.task import Message, Task, TaskState, new_task
+from autocron.core.values import changed
 from autocron.firing import SCHEDULES_VERSION, CronTicker
 from autocron.ports import Clock, Invoker, Stats, Store, Waker, Zones
 
@@ -87,6 +88,8 @@ class Engine:
         self._ticker = CronTicker(store, zones, self) if keeps_house else None
         self._purge_at: Optional[datetime] = None
         self._clock_offset: Optional[float] = None
+        self._stored_settings: Mapping[str, str] = {}
+        self._settings = Settings()
 
     # -- the step ---------------------------------------------------------------------------
 
@@ -182,10 +185,13 @@ class Engine:
     def _keep_house(self, ticker: CronTicker) -> Tuple[Tuple[Task, ...], Optional[datetime]]:
         now = self.clock.now()
         stepped_seconds = self._follow_clock(now)
-        fired = ticker.tick(now, stepped_seconds)
+        settings = self.store.settings()
+        if settings != self._stored_settings:
+            self._stored_settings, self._settings = settings, Settings.read(settings)
+        fired = ticker.tick(now, settings, stepped_seconds)
         if self._purge_at is None or now >= self._purge_at or stepped_seconds:
             # A full batch means that there is more, so the next step goes on with it.
-            full = self.purge() >= PURGE_BATCH
+            full = self._purge(self._settings, now) >= PURGE_BATCH
             self._purge_at = now if full else now + timedelta(seconds=PURGE_EVERY_SECONDS)
         next_at = min(at for at in (ticker.next_at, self._purge_at) if at is not None)
         return fired, next_at
@@ -227,7 +233,7 @@ class Engine:
             stored = self.store.schedules(schedule.key)
             if not stored or stored[0].watermark_at >= at:
                 return None
-            self.store.swap_schedule(stored[0], replace(stored[0], watermark_at=at))
+            self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
             task = self._add_unless(unless_active, schedule.key, message)
         if task is not None:
             self.wake()
@@ -263,17 +269,17 @@ class Engine:
         modules = set(complete_for)
         with self.store.transaction():
             stored = {schedule.key: schedule for schedule in self.store.schedules()}
-            changed = [
+            changes = [
                 self.store.swap_schedule(stored.get(key), _as_declared(stored.get(key), schedule))
                 for key, schedule in given.items()
                 if _as_declared(stored.get(key), schedule) != stored.get(key)
             ]
-            changed += [
+            changes += [
                 self.store.swap_schedule(schedule, None)
                 for key, schedule in stored.items()
                 if key not in given and schedule.name.partition(":")[0] in modules
             ]
-            if changed:
+            if changes:
                 version = int(self.store.settings().get(SCHEDULES_VERSION, "0"))
                 self.store.put_settings({SCHEDULES_VERSION: str(version + 1)})
 
@@ -299,8 +305,9 @@ class Engine:
 
     def purge(self) -> int:
         """Remove what was kept long enough; see :meth:`autocron.ports.Backend.purge`."""
-        settings = Settings.read(self.store.settings())
-        now = self.clock.now()
+        return self._purge(Settings.read(self.store.settings()), self.clock.now())
+
+    def _purge(self, settings: Settings, now: datetime) -> int:
         removed = 0
         for state in (TaskState.SUCCEEDED, TaskState.CANCELLED, TaskState.FAILED):
             keep_seconds = (
@@ -324,14 +331,14 @@ class Engine:
             return self.store.swap(task, apply(task, event))
 
     def _end_holding(self, worker: str, decide: Callable[[Task], Event]) -> List[Task]:
-        changed = []
+        ended = []
         with self.store.transaction():
             for task in self.store.find(state=TaskState.RUNNING, worker=worker):
-                changed.append(apply(task, decide(task)))
-                self.store.swap(task, changed[-1])
-        for _ in changed:
+                ended.append(apply(task, decide(task)))
+                self.store.swap(task, ended[-1])
+        for _ in ended:
             self.wake()
-        return changed
+        return ended
 
     def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
         if unless_active and any(

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import heapq
 import logging
-from dataclasses import replace
-from datetime import datetime, tzinfo
-from typing import Dict, List, Optional, Protocol, Tuple
+from datetime import datetime, timedelta, tzinfo
+from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
 
 from autocron.core.cron import CronExpression, parse
 from autocron.core.errors import AutocronError
-from autocron.core.next_run import next_run
-from autocron.core.schedule import Schedule, corrected_watermark, owed
+from autocron.core.next_run import occurrences
+from autocron.core.schedule import Owed, Schedule, corrected_watermark, owed
 from autocron.core.task import Message, Task
+from autocron.core.values import changed, made
 from autocron.ports import Store, Zones
 
 logger = logging.getLogger("autocron")
@@ -46,6 +46,51 @@ class Firing(Protocol):
         ...
 
 
+class _Plan:
+    """When a schedule is next due, and what comes after that.
+
+    Attributes:
+        schedule: The schedule, its watermark as far as we have moved it.
+        expression: Its expression.
+        zone: Its zone.
+        due_at: Its next occurrence; None if there is none.
+        following_at: The one after that.
+    """
+
+    __slots__ = ("_coming", "due_at", "expression", "following_at", "grace", "schedule", "zone")
+
+    def __init__(
+        self, schedule: Schedule, expression: CronExpression, zone: tzinfo, after: datetime
+    ) -> None:
+        self.schedule = schedule
+        self.expression = expression
+        self.zone = zone
+        self.grace = timedelta(seconds=schedule.grace_seconds)
+        self._begin(after)
+
+    def _begin(self, after: datetime) -> None:
+        self._coming: Iterator[datetime] = occurrences(self.expression, after, self.zone)
+        self.due_at = next(self._coming, None)
+        self.following_at = next(self._coming, None)
+
+    def owed(self, now: datetime) -> Owed:
+        """Tell which occurrences are to be run at an instant at which it is due."""
+        due_at, following_at = self.due_at, self.following_at
+        assert due_at is not None
+        if (following_at is None or following_at > now) and now - due_at <= self.grace:
+            # Almost always: one is due, and on time. Nothing has to be searched.
+            return Owed(on_time=(due_at,))
+        return owed(self.schedule, self.expression, self.zone, now)
+
+    def move_on(self, watermark_at: datetime, now: datetime) -> None:
+        """Plan what comes after that which was owed, and is stored now."""
+        self.schedule = changed(self.schedule, watermark_at=watermark_at)
+        if self.following_at is not None and self.following_at <= now:
+            self._begin(max(now, watermark_at))
+        else:
+            self.due_at, self.following_at = self.following_at, next(self._coming, None)
+
+
 class CronTicker:
     """Fires the occurrences that are owed.
 
@@ -60,7 +105,7 @@ class CronTicker:
         self._zones = zones
         self._firing = firing
         self._known_as: Optional[Tuple[str, str]] = None
-        self._plans: Dict[str, Tuple[Schedule, CronExpression, tzinfo]] = {}
+        self._plans: Dict[str, _Plan] = {}
         self._due: List[Tuple[datetime, str]] = []
 
     @property
@@ -68,17 +113,19 @@ class CronTicker:
         """The next occurrence of any schedule."""
         return self._due[0][0] if self._due else None
 
-    def tick(self, now: datetime, stepped_seconds: float = 0.0) -> Tuple[Task, ...]:
+    def tick(
+        self, now: datetime, settings: Mapping[str, str], stepped_seconds: float = 0.0
+    ) -> Tuple[Task, ...]:
         """Fire what is owed at this instant.
 
         Arguments:
             now: The present instant.
+            settings: The settings of the store; they tell when schedules were declared.
             stepped_seconds: By how many seconds the wall clock was just seen to step.
 
         Returns:
             The tasks that were stored.
         """
-        settings = self._store.settings()
         service = settings.get(SERVICE, "")
         known_as = (settings.get(SCHEDULES_VERSION, ""), service)
         fired: List[Task] = []
@@ -87,10 +134,14 @@ class CronTicker:
             fired += self._fire_at_start(service)
             self._known_as = known_as
         while self._due and self._due[0][0] <= now:
+            key = self._due[0][1]
+            plan = self._plans[key]
             # Taken off only when all is stored: a full disk must not make us forget the schedule.
-            # Its next occurrence, already pushed by then, is later, so the top is still this one.
-            fired += self._fire_owed(self._due[0][1], now)
-            heapq.heappop(self._due)
+            fired += self._fire_owed(plan, now)
+            if plan.due_at is None:
+                heapq.heappop(self._due)
+            else:
+                heapq.heapreplace(self._due, (plan.due_at, key))
         return tuple(fired)
 
     def _read(self, now: datetime, stepped_seconds: float) -> None:
@@ -98,7 +149,7 @@ class CronTicker:
         for schedule in self._store.schedules():
             watermark_at = corrected_watermark(schedule.watermark_at, now, stepped_seconds)
             if watermark_at != schedule.watermark_at:
-                corrected = replace(schedule, watermark_at=watermark_at)
+                corrected = changed(schedule, watermark_at=watermark_at)
                 if self._store.swap_schedule(schedule, corrected):
                     schedule = corrected
             if schedule.text is None:
@@ -108,28 +159,24 @@ class CronTicker:
             except AutocronError as error:
                 logger.error("schedule %s can not run here: %s", schedule.key, error)
                 continue
-            self._plan(schedule, expression, zone, schedule.watermark_at)
+            plan = self._plans[schedule.key] = _Plan(
+                schedule, expression, zone, schedule.watermark_at
+            )
+            if plan.due_at is not None:
+                heapq.heappush(self._due, (plan.due_at, schedule.key))
 
-    def _plan(
-        self, schedule: Schedule, expression: CronExpression, zone: tzinfo, after: datetime
-    ) -> None:
-        self._plans[schedule.key] = (schedule, expression, zone)
-        next_at = next_run(expression, after, zone)
-        if next_at is not None:
-            heapq.heappush(self._due, (next_at, schedule.key))
-
-    def _fire_owed(self, key: str, now: datetime) -> List[Task]:
-        schedule, expression, zone = self._plans[key]
-        found = owed(schedule, expression, zone, now)
+    def _fire_owed(self, plan: _Plan, now: datetime) -> List[Task]:
+        found = plan.owed(now)
+        schedule, watermark_at = plan.schedule, plan.schedule.watermark_at
         fired = []
         for at in (*found.made_up, *found.on_time):
             # "all" means every one of them, so they queue up instead of skipping each other.
             in_turn = schedule.missed == "all" and at in found.made_up
             task = self._fire_one(schedule, at, in_turn)
-            schedule = replace(schedule, watermark_at=at)
+            watermark_at = at
             if task is not None:
                 fired.append(task)
-        self._plan(schedule, expression, zone, max(now, schedule.watermark_at))
+        plan.move_on(watermark_at, now)
         return fired
 
     def _fire_one(self, schedule: Schedule, at: datetime, in_turn: bool) -> Optional[Task]:
@@ -152,7 +199,8 @@ class CronTicker:
 
 
 def _message(schedule: Schedule, at: Optional[datetime], waits: bool) -> Message:
-    return Message(
+    return made(
+        Message,
         name=schedule.name,
         payload=NO_ARGUMENTS,
         lock=schedule.key if waits else None,

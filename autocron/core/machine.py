@@ -6,7 +6,6 @@ what an event means: it is handed the value before and the value after.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Mapping, Type
 
@@ -23,6 +22,7 @@ from autocron.core.events import (
     WorkerLost,
 )
 from autocron.core.task import Task, TaskState
+from autocron.core.values import changed
 
 TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyType(
     {
@@ -67,7 +67,7 @@ def apply(task: Task, event: Event) -> Task:
         )
     revision = task.revision + 1
     if isinstance(event, Claimed):
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -76,7 +76,7 @@ def apply(task: Task, event: Event) -> Task:
             attempt=task.attempt + 1,
         )
     if isinstance(event, Succeeded):
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -87,7 +87,7 @@ def apply(task: Task, event: Event) -> Task:
             unknown_since_at=None,
         )
     if isinstance(event, Failed):
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -98,7 +98,7 @@ def apply(task: Task, event: Event) -> Task:
         )
     if isinstance(event, AttemptFailed):
         # Its delay is elapsed time: it moves along when the wall clock is set.
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -111,7 +111,7 @@ def apply(task: Task, event: Event) -> Task:
         )
     if isinstance(event, WorkerLost):
         # The attempt stays counted: the function was known, and may have run in part or whole.
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -120,7 +120,7 @@ def apply(task: Task, event: Event) -> Task:
             unknown_since_at=None,
         )
     if isinstance(event, HandedBack):
-        return replace(
+        return changed(
             task,
             state=state,
             revision=revision,
@@ -130,10 +130,10 @@ def apply(task: Task, event: Event) -> Task:
             unknown_since_at=event.unknown_since_at,
         )
     if isinstance(event, Cancelled):
-        return replace(task, state=state, revision=revision, finished_at=event.at)
+        return changed(task, state=state, revision=revision, finished_at=event.at)
     # Retried: a new start. What it died of before is not held against it; the last failure
     # stays readable until the task ends again.
-    return replace(
+    return changed(
         task,
         state=state,
         revision=revision,

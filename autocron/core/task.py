@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Optional
 
+from autocron.core.values import made
+
 MAX_NAME_LENGTH = 128
 MAX_ID_LENGTH = 63
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
@@ -23,6 +25,9 @@ class TaskState(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+    # Members are equal only to themselves; Enum's own hash is a slow one of the name.
+    __hash__ = object.__hash__
 
     @property
     def is_final(self) -> bool:
@@ -144,7 +149,8 @@ def new_task(message: Message, task_id: str, now: datetime) -> Task:
     run_at = now if message.run_at is None else message.run_at
     if message.delay_seconds:
         run_at = now + timedelta(seconds=message.delay_seconds)
-    return Task(
+    return made(
+        Task,
         id=task_id,
         name=message.name,
         payload=message.payload,

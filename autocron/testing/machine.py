@@ -74,7 +74,7 @@ class _Worker:
         raise NotImplementedError
 
 
-Action = Callable[[], None]
+Action = Callable[..., None]
 
 
 class Machine:
@@ -109,7 +109,7 @@ class Machine:
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
         self._lost: List[str] = []
-        self._plan: List[Tuple[datetime, int, Action]] = []
+        self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
         self.drawn_ids = 0
         self._boots = itertools.count(1)
@@ -126,11 +126,11 @@ class Machine:
             self._at(begin_at, self._switch_off)
             self._at(end_at, self._switch_on)
         for at, seconds in scenario.clock_jumps:
-            self._at(at, lambda seconds=seconds: self._set_clock(seconds))  # type: ignore[misc]
+            self._at(at, self._set_clock, seconds)
         for at, call in scenario.calls:
-            self._at(at, lambda call=call: self._call(call))  # type: ignore[misc]
+            self._at(at, self._call, call)
         for at, whom in scenario.crashes:
-            self._at(at, lambda whom=whom: self._kill(whom))  # type: ignore[misc]
+            self._at(at, self._kill, whom)
         for rate, action in (
             (scenario.crash_rate, lambda: self._kill("worker")),
             (scenario.faults.supervisor_crashes, lambda: self._kill("supervisor")),
@@ -144,22 +144,26 @@ class Machine:
         pause = timedelta(seconds=round(self.chance.expovariate(rate / 3600.0), 6))
         at = self.clock.true_at + pause
         if at < min(self.scenario.faults_until, self.scenario.end_at):
-            self._at(at, lambda: (action(), self._repeat(rate, action))[0])  # type: ignore[func-returns-value]
+            self._at(at, self._act_and_repeat, rate, action)
+
+    def _act_and_repeat(self, rate: float, action: Action) -> None:
+        action()
+        self._repeat(rate, action)
 
     # -- time ---------------------------------------------------------------------------------
 
-    def _at(self, at: datetime, action: Action) -> None:
-        heapq.heappush(self._plan, (at, next(self._order), action))
+    def _at(self, at: datetime, action: Action, *values: Any) -> None:
+        heapq.heappush(self._plan, (at, next(self._order), action, values))
 
     def step(self) -> bool:
         """Play what happens next; tell whether anything did."""
         plan = self._plan
         if not plan or plan[0][0] >= self.scenario.end_at:
             return False
-        at, _, action = heapq.heappop(plan)
+        at, _, action, values = heapq.heappop(plan)
         if at > self.clock.true_at:
             self.clock.move(at)
-        action()
+        action(*values)
         while self._wakes:
             self._wake_one()
         return True
@@ -198,7 +202,7 @@ class Machine:
                 if task.worker is not None and task.worker not in alive:
                     self._reclaim(keeper, task.worker, charged=False)
         except (StoreError, ProcessDeath):
-            self._at(self.clock.true_at + TROUBLE_PAUSE, lambda: self._start_supervisor(service))
+            self._at(self.clock.true_at + TROUBLE_PAUSE, self._start_supervisor, service)
             return
         self.keeper, self._lost = keeper, []
         for worker in list(self.workers):
@@ -235,21 +239,19 @@ class Machine:
 
     def _plan_supervisor(self, at: datetime) -> None:
         due_at = self._keeper_due_at = max(at, self.clock.true_at)
-        keeper = self.keeper
+        self._at(due_at, self._step_due_supervisor, self.keeper, due_at)
 
-        def act() -> None:
-            if self.keeper is keeper and self._keeper_due_at == due_at:
-                self._step_supervisor()
+    def _step_due_supervisor(self, keeper: Engine, due_at: datetime) -> None:
+        if self.keeper is keeper and self._keeper_due_at == due_at:
+            self._step_supervisor()
 
-        self._at(due_at, act)
-
-    def _stepping(self, step: Callable[[], Any]) -> Any:
+    def _stepping(self, step: Callable[..., Any], *values: Any) -> Any:
         """Step a process; only then can a commit be lost."""
         if self._faulty is None:
-            return step()
+            return step(*values)
         self._faulty.is_stepped = True
         try:
-            return step()
+            return step(*values)
         finally:
             self._faulty.is_stepped = False
 
@@ -275,18 +277,17 @@ class Machine:
 
     def _plan_worker(self, worker: _Worker, at: datetime) -> None:
         due_at = worker.due_at = max(at, self.clock.true_at)
+        self._at(due_at, self._step_due_worker, worker, due_at)
 
-        def act() -> None:
-            if worker.due_at == due_at:
-                self._step_worker(worker)
-
-        self._at(due_at, act)
+    def _step_due_worker(self, worker: _Worker, due_at: datetime) -> None:
+        if worker.due_at == due_at:
+            self._step_worker(worker)
 
     def _step_worker(self, worker: _Worker) -> None:
         worker.due_at = None
         was_idle = worker.task is None
         try:
-            tick = self._stepping(lambda: worker.engine.tick(claim=not worker.is_leaving))
+            tick = self._stepping(worker.engine.tick, not worker.is_leaving)
         except StoreError:
             self._plan_worker(worker, self.clock.true_at + TROUBLE_PAUSE)
             return
@@ -316,7 +317,7 @@ class Machine:
         if left:
             self._crash_attempts[task.name] = left - 1
             half = (ends_at - self.clock.true_at) / 2
-            self._at(self.clock.true_at + half, lambda: self._kill_while(worker, task))
+            self._at(self.clock.true_at + half, self._kill_while, worker, task)
         self._plan_worker(worker, ends_at)
 
     def _dismiss(self, worker: _Worker) -> None:
@@ -360,7 +361,7 @@ class Machine:
         try:
             self._stepping(call)
         except StoreError:
-            self._at(self.clock.true_at + _SECOND, lambda: self._call(call))
+            self._at(self.clock.true_at + _SECOND, self._call, call)
         except ProcessDeath:
             pass
 

@@ -21,10 +21,35 @@ _EMPTY: Tasks = {}
 
 
 class Shelf:
-    """The tasks in one state, and some groups of them by their keys."""
+    """The tasks in one state.
+
+    Attributes:
+        tasks: The tasks, by id.
+        ended: When they ended, as a heap; tasks that are there no more may stand in it.
+    """
 
     def __init__(self) -> None:
         self.tasks: Tasks = {}
+        self.ended: List[Entry] = []
+
+    def put(self, task: Task) -> None:
+        """Put a task in."""
+        self.tasks[task.id] = task
+
+    def take(self, task: Task) -> None:
+        """Take a task out, as it was put in."""
+        del self.tasks[task.id]
+
+    def group(self, name: str, key: str) -> Tasks:
+        """Return tasks among which are all that have a key: of a schedule, unique or worker."""
+        return self.tasks
+
+
+class GroupedShelf(Shelf):
+    """A shelf whose tasks are found by their keys, as the engine asks for what has not ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._groups: Dict[Tuple[str, str], Tasks] = {}
 
     def put(self, task: Task) -> None:
@@ -46,7 +71,7 @@ class Shelf:
                 del self._groups[key]
 
     def group(self, name: str, key: str) -> Tasks:
-        """Return the tasks that have a key under a name: schedule, unique or worker."""
+        """Return the tasks that have a key."""
         return self._groups.get((name, key), _EMPTY)
 
 

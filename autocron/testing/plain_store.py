@@ -17,7 +17,7 @@ from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
-from autocron.testing.plain_index import DueOrder, Shelf
+from autocron.testing.plain_index import DueOrder, GroupedShelf, Shelf
 
 _UTC = timezone.utc
 _INSTANTS = (
@@ -70,10 +70,9 @@ class PlainStore:
         self._ages: Dict[str, int] = {}
         self._schedules: Dict[str, Schedule] = {}
         self._settings: Dict[str, str] = {}
-        self._waiting, self._running = Shelf(), Shelf()
+        self._waiting, self._running = GroupedShelf(), GroupedShelf()
         self._succeeded, self._failed, self._cancelled = Shelf(), Shelf(), Shelf()
         self._due = DueOrder(self._tasks, self._waiting.tasks)
-        self._ended: Dict[int, List[Tuple[datetime, int, int, Task]]] = {}
         self._count = 0
 
     def open(self) -> None:
@@ -120,10 +119,6 @@ class PlainStore:
         finally:
             self._lock.release()
 
-    def _check(self, doing: str) -> None:
-        if self._is_undone:
-            raise _undone(doing)
-
     # -- tasks --------------------------------------------------------------------------------
 
     def add(self, task: Task) -> None:
@@ -133,7 +128,8 @@ class PlainStore:
             StoreError: Its id is taken.
         """
         with self._lock:
-            self._check(f"store task {task.id}")
+            if self._is_undone:
+                raise _undone(f"store task {task.id}")
             if task.id in self._tasks:
                 raise StoreError(f"can not store task {task.id}: its id is taken")
             self._added += 1
@@ -142,7 +138,8 @@ class PlainStore:
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
         with self._lock:
-            self._check(f"change task {before.id}")
+            if self._is_undone:
+                raise _undone(f"change task {before.id}")
             stored = self._tasks.get(before.id)
             if stored is None or stored.revision != before.revision:
                 return False
@@ -157,23 +154,24 @@ class PlainStore:
         if self._depth:
             self._undo.append((self._put, (task_id, age, before)))
         if before is not None:
-            self._shelf(before.state).take(before)
-            if before.state is TaskState.RUNNING and before.lock is not None:
+            shelf = self._shelf(before.state)
+            shelf.take(before)
+            if shelf is self._running and before.lock is not None:
                 self._due.release(before.lock)
         if after is None:
             del self._tasks[task_id], self._ages[task_id]
             return
         self._tasks[task_id], self._ages[task_id] = after, age
-        self._shelf(after.state).put(after)
-        if after.state is TaskState.WAITING:
+        shelf = self._shelf(after.state)
+        shelf.put(after)
+        if shelf is self._waiting:
             self._due.put(after, age)
-        elif after.state is TaskState.RUNNING:
+        elif shelf is self._running:
             if after.lock is not None:
                 self._due.hold(after.lock)
         elif after.finished_at is not None:
             self._count += 1
-            heap = self._ended.setdefault(id(self._shelf(after.state)), [])
-            heapq.heappush(heap, (after.finished_at, age, self._count, after))
+            heapq.heappush(shelf.ended, (after.finished_at, age, self._count, after))
 
     def _shelf(self, state: TaskState) -> Shelf:
         # By identity: the hash of an enum's member is slow.
@@ -188,19 +186,22 @@ class PlainStore:
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
         with self._lock:
-            self._check("read a task")
+            if self._is_undone:
+                raise _undone("read a task")
             return self._tasks.get(task_id)
 
     def claimable(self, now: datetime) -> Optional[Task]:
         """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
         with self._lock:
-            self._check("look for a due task")
+            if self._is_undone:
+                raise _undone("look for a due task")
             return self._due.claimable(now)
 
     def next_due_at(self, after: datetime) -> Optional[datetime]:
         """Return the earliest due time after an instant among the waiting tasks."""
         with self._lock:
-            self._check("look for the next due task")
+            if self._is_undone:
+                raise _undone("look for the next due task")
             return self._due.next_due_at(after)
 
     def find(
@@ -224,18 +225,20 @@ class PlainStore:
             limit: Return at most so many.
         """
         with self._lock:
-            self._check("look for tasks")
+            if self._is_undone:
+                raise _undone("look for tasks")
             tasks = self._tasks
             if state is not None:
                 shelf = self._shelf(state)
                 tasks = shelf.tasks
-                for key_name, key in (
-                    ("schedule", schedule),
-                    ("unique", unique),
-                    ("worker", worker),
-                ):
-                    if key is not None:
-                        tasks = min(tasks, shelf.group(key_name, key), key=len)
+                if not tasks:
+                    return []
+                if schedule is not None:
+                    tasks = shelf.group("schedule", schedule)
+                elif unique is not None:
+                    tasks = shelf.group("unique", unique)
+                elif worker is not None:
+                    tasks = shelf.group("worker", worker)
             if not tasks:
                 return []
             found = [
@@ -257,7 +260,8 @@ class PlainStore:
             now: The instant up to which a waiting task is due.
         """
         with self._lock:
-            self._check("count the tasks")
+            if self._is_undone:
+                raise _undone("count the tasks")
             counts = {state: len(self._shelf(state).tasks) for state in TaskState}
             due = (task.run_at for task in self._waiting.tasks.values() if task.run_at <= now)
             return Stats(counts, min(due, default=None))
@@ -280,8 +284,9 @@ class PlainStore:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         removed = 0
         with self._lock:
-            self._check(f"purge {state.value} tasks")
-            heap = self._ended.get(id(self._shelf(state)))
+            if self._is_undone:
+                raise _undone(f"purge {state.value} tasks")
+            heap = self._shelf(state).ended
             while heap and heap[0][0] < finished_before and removed < limit:
                 _, age, _, task = heapq.heappop(heap)
                 if self._tasks.get(task.id) is task:
@@ -293,7 +298,8 @@ class PlainStore:
         """Move the due times of the waiting tasks with an elapsed delay; return how many."""
         by = timedelta(microseconds=round(seconds * 1_000_000))
         with self._lock:
-            self._check("shift delays")
+            if self._is_undone:
+                raise _undone("shift delays")
             delayed = [task for task in self._waiting.tasks.values() if task.elapsed]
             for task in delayed:
                 moved = replace(task, run_at=_moved(task.run_at, by), revision=task.revision + 1)
@@ -305,7 +311,8 @@ class PlainStore:
     def schedules(self, key: Optional[str] = None) -> List[Schedule]:
         """Return all schedules, or the one with a key, ordered by key."""
         with self._lock:
-            self._check("read the schedules")
+            if self._is_undone:
+                raise _undone("read the schedules")
             if key is not None:
                 schedule = self._schedules.get(key)
                 return [] if schedule is None else [schedule]
@@ -322,7 +329,8 @@ class PlainStore:
             keys = sorted({schedule.key for schedule in (before, after) if schedule is not None})
             raise StoreError(f"can not swap schedules: expected one key, given {keys}")
         with self._lock:
-            self._check(f"change schedule {given.key}")
+            if self._is_undone:
+                raise _undone(f"change schedule {given.key}")
             stored = self._schedules.get(given.key)
             if stored is not before and stored != before:
                 return False
@@ -342,13 +350,15 @@ class PlainStore:
     def settings(self) -> Mapping[str, str]:
         """Return all settings that were ever set."""
         with self._lock:
-            self._check("read the settings")
+            if self._is_undone:
+                raise _undone("read the settings")
             return self._settings.copy()
 
     def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
         """Set settings; None removes one. All are changed, or none."""
         with self._lock:
-            self._check("change the settings")
+            if self._is_undone:
+                raise _undone("change the settings")
             for name, value in changes.items():
                 self._put_setting(name, value)
 
@@ -378,9 +388,14 @@ def _moved(at: datetime, by: timedelta) -> datetime:
 
 def _in_utc(task: Task) -> Task:
     """Return a task all of whose instants are in UTC, as they come back from a database."""
-    changes = {}
-    for name in _INSTANTS:
-        at = getattr(task, name)
-        if at is not None and at.tzinfo is not _UTC:
-            changes[name] = at.astimezone(_UTC)
-    return replace(task, **changes) if changes else task
+    if (
+        task.enqueued_at.tzinfo is _UTC
+        and task.run_at.tzinfo is _UTC
+        and (task.occurrence_at is None or task.occurrence_at.tzinfo is _UTC)
+        and (task.started_at is None or task.started_at.tzinfo is _UTC)
+        and (task.finished_at is None or task.finished_at.tzinfo is _UTC)
+        and (task.unknown_since_at is None or task.unknown_since_at.tzinfo is _UTC)
+    ):
+        return task
+    given = {name: getattr(task, name) for name in _INSTANTS}
+    return replace(task, **{name: at and at.astimezone(_UTC) for name, at in given.items()})
