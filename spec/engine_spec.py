@@ -21,6 +21,7 @@ first.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -205,6 +206,27 @@ class DescribeAClaim:
         with pytest.raises(StoreError):
             engine.tick()
         assert (engine.in_hand, bench.task(task)) == (None, task)
+
+    def it_is_not_held_if_its_commit_fails(self, bench, note, ran):
+        task = bench.call(note)
+
+        class UncommittingStore(FailingStore):
+            @contextmanager
+            def transaction(self):
+                with self._store.transaction():
+                    yield
+                    if "commit" in self.failing:
+                        self._fail()
+
+        store = UncommittingStore(bench.store)
+        store.failing = {"commit"}
+        engine = bench.engine(store=store)
+        with pytest.raises(StoreError):
+            engine.tick()
+        # Else the next step would run what another worker may have by then.
+        assert (engine.in_hand, bench.task(task), ran) == (None, task, [])
+        store.failing = set()
+        assert [ended.attempt for ended in work(engine)] == [1]
 
     @settings(max_examples=40)
     @given(
