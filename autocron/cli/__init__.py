@@ -16,10 +16,6 @@ from autocron.core.errors import AutocronError, StartError
 
 BAD_USE, WENT_WRONG, INTERRUPTED = 2, 1, 130
 
-# Words that a later version gives a meaning to; until then they are no databases either, so that
-# no script comes to rely on it.
-RESERVED = ("next", "simulate", "check")
-
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command ``autocron``.
@@ -53,7 +49,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def commands() -> Mapping[str, Callable[[List[str]], int]]:
     """Return the commands; each takes the words after its name and returns an exit code."""
-    return {"demo": _demo, "explain": _explain}
+    return {
+        "check": _check,
+        "demo": _demo,
+        "explain": _explain,
+        "next": _next,
+        "simulate": _simulate,
+    }
 
 
 def _run(words: List[str]) -> int:
@@ -63,11 +65,6 @@ def _run(words: List[str]) -> int:
             "'autocron --help'"
         )
     command = commands().get(words[0])
-    if words[0] in RESERVED:
-        raise UsageError(
-            f"{words[0]!r} is kept for a command of a later version; for a database of that name "
-            f"write './{words[0]}'"
-        )
     try:
         return _admin(words) if command is None else command(words[1:])
     except SystemExit as done:  # argparse has shown the help or the version
@@ -78,6 +75,24 @@ def _explain(words: List[str]) -> int:
     from autocron.cli import explain
 
     return explain.run(words)
+
+
+def _next(words: List[str]) -> int:
+    from autocron.cli import next
+
+    return next.run(words)
+
+
+def _simulate(words: List[str]) -> int:
+    from autocron.cli import simulate
+
+    return simulate.run(words)
+
+
+def _check(words: List[str]) -> int:
+    from autocron.cli import check
+
+    return check.run(words)
 
 
 def _demo(words: List[str]) -> int:

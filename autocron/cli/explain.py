@@ -99,9 +99,9 @@ def run(words: List[str]) -> int:
     options = parser.read(words)
     if not options.fields:
         parser.error("an expression is missing, such as '0 9 * * mon-fri'")
-    zone_name, zone = _zone(options.tz)
+    zone_name, zone = read_zone(options.tz)
     expression = _expression(options.fields)
-    after = None if options.after is None else _after(options.after, zone)
+    after = None if options.after is None else read_after(options.after, zone)
     now = SystemClock().now()
     found = _next_runs(expression, now if after is None else after, zone, options.n)
     screen = Screen(sys.stdout)
@@ -130,7 +130,8 @@ def _expression(fields: List[str]) -> CronExpression:
         raise UsageError(message) from None
 
 
-def _zone(name: Optional[str]) -> Tuple[str, tzinfo]:
+def read_zone(name: Optional[str]) -> Tuple[str, tzinfo]:
+    """Return the name and the zone of ``--tz``; None is the local one."""
     if name is None:
         return zones.LOCAL, zones.LocalZone()
     try:
@@ -147,7 +148,8 @@ def _zone_names() -> List[str]:
     return [zones.LOCAL, "UTC", *sorted(zoneinfo.available_timezones())]
 
 
-def _after(text: str, zone: tzinfo) -> datetime:
+def read_after(text: str, zone: tzinfo) -> datetime:
+    """Return the instant of ``--after``; without an offset it is on the clock of the zone."""
     try:
         # Python 3.8 does not know the Z.
         given = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in "Zz" else text)

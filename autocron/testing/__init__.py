@@ -38,20 +38,26 @@ from autocron.shell.mode import WORKER_VARIABLE as _WORKER_VARIABLE
 from autocron.testing import context as _context
 from autocron.testing.case import SessionMixin
 from autocron.testing.clock import FollowingClock, Instant, ManualClock
+from autocron.testing.faults import Faults
 from autocron.testing.plans import PlannedCrash, UnusedPlan
 from autocron.testing.queue_asserts import Capture, Enqueued, QueueAssertionError
 from autocron.testing.rehearsal import chosen_engine as _chosen_engine
 from autocron.testing.runner import Report, Run
 from autocron.testing.sessions import CollectingSession as _CollectingSession
 from autocron.testing.sessions import Session, Tasks
+from autocron.testing.simulator import simulate
 from autocron.testing.sleeping import SleepWarning
+from autocron.testing.timeline import Entry, Occurrence, Timeline
 from autocron.zones import load_zone as _load_zone
 from autocron.zones import zone_name as _zone_name
 
 __all__ = [
     "Capture",
     "Enqueued",
+    "Entry",
+    "Faults",
     "ManualClock",
+    "Occurrence",
     "PlannedCrash",
     "QueueAssertionError",
     "Report",
@@ -60,11 +66,13 @@ __all__ = [
     "Session",
     "SessionMixin",
     "SleepWarning",
+    "Timeline",
     "UnusedPlan",
     "current",
     "reset",
     "run_pending",
     "session",
+    "simulate",
 ]
 
 

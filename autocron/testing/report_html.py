@@ -234,7 +234,9 @@ class _Picture:
             x = self.x(at)
             words = f"clock {'forward' if seconds > 0 else 'back'} {seconds_in_words(abs(seconds))}"
             side = ' text-anchor="end"' if x > WIDTH - 190 else ""
-            parts.append(f'<path class="change" d="M{x:.1f} {TOP - 24}V{self.bottom}"/>')
+            # In two pieces, for the name of a day that may stand in between.
+            lines = f"M{x:.1f} {TOP - 36}v14M{x:.1f} {TOP - 4}V{self.bottom}"
+            parts.append(f'<path class="change" d="{lines}"/>')
             parts.append(
                 f'<text class="changes"{side} x="{x + (-4 if side else 4):.1f}" y="{TOP - 26}">'
                 f"{words}</text>"
@@ -280,9 +282,9 @@ class _Picture:
         for what, ones in (("skipped", self.timeline.skips), ("missed", self.timeline.missed())):
             for one in ones:
                 x, y = self.x(one.at), self.y(one.name) + ROW / 2
-                if (what, one.name, int(x)) in seen:
-                    continue
-                seen.add((what, one.name, int(x)))
+                if (what, one.name, int(x / 6)) in seen:
+                    continue  # so near to another one that it could not be told from it
+                seen.add((what, one.name, int(x / 6)))
                 tip = f"<title>{what}: {escape(moment(one.at, zone))}</title>"
                 parts.append(_sign(what, x, y, tip))
         return parts
@@ -312,6 +314,6 @@ def _kind(entry: Entry) -> str:
 
 def _sign(what: str, x: float, y: float, tip: str) -> str:
     if what == "skipped":
-        return f'<circle class="skipped" cx="{x:.1f}" cy="{y}" r="4">{tip}</circle>'
+        return f'<circle class="skipped" cx="{x:.1f}" cy="{y}" r="3.5">{tip}</circle>'
     path = f"M{x - 3.5:.1f} {y - 3.5}l7 7m0 -7l-7 7"
     return f'<path class="missed" d="{path}">{tip}</path>'

@@ -21,8 +21,8 @@ _LONGEST_NAME = 30
 _LEGEND = (
     ("!", "failed, or its worker died"),
     ("x", "overlaps with itself"),
-    ("m", "missed"),
-    ("s", "skipped: an earlier run in hand"),
+    ("m", "misses an occurrence: nobody was there"),
+    ("s", "skips an occurrence: an earlier run is in hand"),
     ("=", "runs on"),
     ("~", "machine off"),
 )
@@ -100,7 +100,7 @@ class _Picture:
         for missed in timeline.missed(name):
             mark(missed.at, "m")
         for place, count in enumerate(begins):
-            if count and cells[place] not in ("!", "x"):
+            if count and cells[place] in ("", "="):
                 cells[place] = str(count) if count < 10 else "+"
         for begin, end in timeline.outages:
             for place in range(self.place(begin), self.place(end - timedelta(microseconds=1)) + 1):

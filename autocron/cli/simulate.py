@@ -1,0 +1,181 @@
+"""``autocron simulate MODULE``: play an application's schedules, and show them as a timeline."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import datetime
+from typing import Any, Dict, List, Optional
+
+from autocron.cli.arguments import Parser, UsageError, whole_number
+from autocron.cli.formatting import Screen
+from autocron.cli.modules import Broken, read_tasks
+from autocron.core.errors import AutocronError
+from autocron.shell.clock import SystemClock
+
+_ABOUT = """\
+Play the schedules of a module through the real engine, on virtual time, and
+show when its tasks run. Nothing is started and no function is called: each is
+taken to run for a second, or as long as --durations says.
+
+examples:
+  autocron simulate shop.tasks --days 7
+  autocron simulate shop.tasks --from 2026-10-24 --tz Europe/Berlin \\
+      --durations nightly=2h,poll=90s --workers 2 --html report.html
+"""
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
+_PLAIN_WIDTH = 100
+
+
+def run(words: List[str]) -> int:
+    """Run ``autocron simulate …``.
+
+    Arguments:
+        words: The words after the command.
+
+    Returns:
+        The exit code.
+    """
+    parser = Parser("autocron simulate", description=_ABOUT)
+    parser.add_argument("module", metavar="MODULE[:APP]", help="where the tasks are")
+    parser.add_argument(
+        "--from", dest="start", metavar="TIME", help="the first instant (default: today, 00:00)"
+    )
+    parser.add_argument("--to", dest="end", metavar="TIME", help="up to when, instead of --days")
+    parser.add_argument("--days", type=_days, metavar="N", help="how many days (default 7)")
+    parser.add_argument(
+        "--tz", metavar="ZONE", help="the zone of schedules that name none (default: the local one)"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number(1, 1000), default=1, metavar="N", help="default 1"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 10**9), default=0, metavar="N", help="of all chance"
+    )
+    parser.add_argument(
+        "--durations",
+        action="append",
+        default=[],
+        metavar="TASK=TIME,...",
+        help="how long tasks run: nightly=2h,poll=90s, or 5s for all",
+    )
+    parser.add_argument(
+        "--outage",
+        action="append",
+        default=[],
+        metavar="FROM/TO",
+        help="the machine is off: 2026-10-25T01:00/2026-10-25T05:00",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--html", metavar="FILE", help="write a page with a picture")
+    options = parser.read(words)
+    if options.days is not None and options.end is not None:
+        raise UsageError("--days and --to both say how long; give one of them")
+    try:
+        timeline = _play(options)
+    except Broken:
+        raise
+    except AutocronError as error:
+        raise UsageError(_as_written(str(error))) from error
+    screen = Screen(sys.stdout)
+    if options.html is not None:
+        with open(options.html, "w", encoding="utf-8") as file:
+            file.write(timeline.to_html())
+    if options.json:
+        screen.say(timeline.to_json())
+        return 0
+    for line in timeline.to_text(screen.width or _PLAIN_WIDTH).splitlines():
+        screen.say(line, "bold" if line == "What is odd" else "")
+    if options.html is not None:
+        screen.say()
+        screen.say(f"The page is in {os.path.abspath(options.html)}")
+    return 0
+
+
+def _play(options: Any) -> Any:
+    from autocron.testing.simulator import play, read_scenario
+
+    reader, _ = read_tasks(options.module, options.tz)
+    start: Any = options.start
+    if start is None:
+        today = SystemClock().now().astimezone(reader.zone)
+        start = datetime(today.year, today.month, today.day)
+    end: Optional[str] = options.end
+    days = None if end is not None else options.days or 7.0
+    scenario = read_scenario(
+        reader,
+        start,
+        days,
+        end,
+        options.workers,
+        options.seed,
+        _durations(options.durations),
+        None,
+        [_outage(word) for word in options.outage],
+        None,
+        (),
+        (),
+        None,
+        False,
+    )
+    return play(scenario)
+
+
+def _days(word: str) -> float:
+    try:
+        days = float(word)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= 36600:
+        import argparse
+
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of days above 0")
+    return days
+
+
+def _durations(words: List[str]) -> Any:
+    """Read ``nightly=2h,poll=90s``, or one duration for all tasks."""
+    found: Dict[str, float] = {}
+    for word in (piece for given in words for piece in given.split(",")):
+        task, is_named, text = word.rpartition("=")
+        seconds = _seconds(text)
+        if is_named and task:
+            found[task] = seconds
+        elif is_named or len(words) > 1 or "," in words[0]:
+            raise UsageError(f"--durations: {word!r} names no task; expected TASK=TIME")
+        else:
+            return seconds
+    return found or None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pieces = _PIECE.findall(text)
+        if not pieces or "".join(number + unit for number, unit in pieces) != text.replace(" ", ""):
+            raise UsageError(
+                f"--durations: {text!r} is no duration; expected seconds, or such as 90s, 5min, "
+                "2h, 1d, 1h30m"
+            ) from None
+        return sum(float(number) * _UNITS[unit] for number, unit in pieces)
+
+
+def _outage(word: str) -> List[str]:
+    begin, slash, end = word.partition("/")
+    if not slash:
+        raise UsageError(
+            f"--outage: {word!r} is not FROM/TO, such as 2026-10-25T01:00/2026-10-25T05:00"
+        )
+    return [begin, end]
+
+
+def _as_written(message: str) -> str:
+    """Call an argument of simulate() what it is called on the command line."""
+    for name, option in (("start:", "--from:"), ("end:", "--to:"), ("outages:", "--outage:")):
+        if message.startswith(name):
+            return option + message[len(name) :]
+    return message
