@@ -116,7 +116,7 @@ class Engine:
             next_at = self.clock.now()
         elif claim:
             due_at = self.store.next_due_at(self.clock.now())
-            next_at = min((at for at in (next_at, due_at) if at is not None), default=None)
+            next_at = _earlier(next_at, due_at)
         return Tick(fired, done.claimed, done.finished, next_at, done.trouble)
 
     def wake(self) -> None:
@@ -193,8 +193,7 @@ class Engine:
             # A full batch means that there is more, so the next step goes on with it.
             full = self._purge(self._settings, now) >= PURGE_BATCH
             self._purge_at = now if full else now + timedelta(seconds=PURGE_EVERY_SECONDS)
-        next_at = min(at for at in (ticker.next_at, self._purge_at) if at is not None)
-        return fired, next_at
+        return fired, _earlier(self._purge_at, ticker.next_at)
 
     def _follow_clock(self, now: datetime) -> float:
         """Move elapsed delays along with a stepped wall clock; return the step in seconds."""
@@ -308,14 +307,11 @@ class Engine:
         return self._purge(Settings.read(self.store.settings()), self.clock.now())
 
     def _purge(self, settings: Settings, now: datetime) -> int:
-        removed = 0
-        for state in (TaskState.SUCCEEDED, TaskState.CANCELLED, TaskState.FAILED):
-            keep_seconds = (
-                settings.failure_ttl if state is TaskState.FAILED else settings.result_ttl
-            )
-            before = now - timedelta(seconds=keep_seconds)
-            removed += self.store.purge(state, before, PURGE_BATCH - removed)
-        return removed
+        before = now - timedelta(seconds=settings.result_ttl)
+        removed = self.store.purge(TaskState.SUCCEEDED, before, PURGE_BATCH)
+        removed += self.store.purge(TaskState.CANCELLED, before, PURGE_BATCH - removed)
+        before = now - timedelta(seconds=settings.failure_ttl)
+        return removed + self.store.purge(TaskState.FAILED, before, PURGE_BATCH - removed)
 
     def stats(self) -> Stats:
         """Return counts over all tasks."""
@@ -341,14 +337,20 @@ class Engine:
         return ended
 
     def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
-        if unless_active and any(
-            self.store.find(state=state, schedule=key, limit=1)
-            for state in (TaskState.WAITING, TaskState.RUNNING)
+        if unless_active and (
+            self.store.find(state=TaskState.WAITING, schedule=key, limit=1)
+            or self.store.find(state=TaskState.RUNNING, schedule=key, limit=1)
         ):
             return None
         task = new_task(message, self._new_id(), self.clock.now())
         self.store.add(task)
         return task
+
+
+def _earlier(first: Optional[datetime], second: Optional[datetime]) -> Optional[datetime]:
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:

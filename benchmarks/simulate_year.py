@@ -101,17 +101,17 @@ def main() -> None:
     expected = round(SCHEDULES * 24 * options.days)
 
     simulation = a_simulation(app, options.days)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     play(simulation)
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     timeline = simulation.timeline()
     simulation.close()
     runs = len(timeline.entries)
     assert runs == expected, (runs, expected)
     assert not timeline.skips
     print(
-        f"{options.days:g} days, {SCHEDULES} hourly schedules: {runs} runs in {seconds:.1f} s, "
-        f"{seconds / runs * 1e6:.1f} µs each"
+        f"{options.days:g} days, {SCHEDULES} hourly schedules: {runs} runs in {seconds:.1f} s "
+        f"({cpu_seconds:.1f} s of CPU), {seconds / runs * 1e6:.1f} µs each"
     )
 
     few = min(options.days, 3)
@@ -145,18 +145,18 @@ def main() -> None:
         return
     from croniter import croniter
 
-    began = time.perf_counter()
+    cpu_began = time.process_time()
     count = 0
     end = START + timedelta(days=options.days)
     for one in app.schedules.values():
         times = croniter(one.text, START - timedelta(seconds=1), ret_type=datetime)
         while times.get_next() < end:
             count += 1
-    floor_seconds = time.perf_counter() - began
+    floor_seconds = time.process_time() - cpu_began
     assert count == expected, (count, expected)
     print(
-        f"croniter computes the same occurrences, and no more, in {floor_seconds:.1f} s: "
-        f"all of the above takes {seconds / floor_seconds:.2f} times as long"
+        f"croniter computes the same occurrences, and no more, in {floor_seconds:.1f} s of "
+        f"CPU: the simulation takes {cpu_seconds / floor_seconds:.2f} times as long"
     )
 
 

@@ -40,8 +40,12 @@ class Shelf:
         """Take a task out, as it was put in."""
         del self.tasks[task.id]
 
-    def group(self, name: str, key: str) -> Tasks:
-        """Return tasks among which are all that have a key: of a schedule, unique or worker."""
+    def of_schedule(self, key: str) -> Tasks:
+        """Return tasks among which are all of a schedule."""
+        return self.tasks
+
+    def of_unique(self, key: str) -> Tasks:
+        """Return tasks among which are all with a unique key."""
         return self.tasks
 
 
@@ -50,40 +54,48 @@ class GroupedShelf(Shelf):
 
     def __init__(self) -> None:
         super().__init__()
-        self._groups: Dict[Tuple[str, str], Tasks] = {}
+        self._schedules: Dict[str, Tasks] = {}
+        self._uniques: Dict[str, Tasks] = {}
 
     def put(self, task: Task) -> None:
         """Put a task in."""
         self.tasks[task.id] = task
-        for key in _keys(task):
-            group = self._groups.get(key)
-            if group is None:
-                group = self._groups[key] = {}
-            group[task.id] = task
+        if task.schedule is not None:
+            _put(self._schedules, task.schedule, task)
+        if task.unique is not None:
+            _put(self._uniques, task.unique, task)
 
     def take(self, task: Task) -> None:
         """Take a task out, as it was put in."""
         del self.tasks[task.id]
-        for key in _keys(task):
-            group = self._groups[key]
-            del group[task.id]
-            if not group:
-                del self._groups[key]
+        if task.schedule is not None:
+            _take(self._schedules, task.schedule, task)
+        if task.unique is not None:
+            _take(self._uniques, task.unique, task)
 
-    def group(self, name: str, key: str) -> Tasks:
-        """Return the tasks that have a key."""
-        return self._groups.get((name, key), _EMPTY)
+    def of_schedule(self, key: str) -> Tasks:
+        """Return the tasks of a schedule."""
+        return self._schedules.get(key, _EMPTY)
+
+    def of_unique(self, key: str) -> Tasks:
+        """Return the tasks with a unique key."""
+        return self._uniques.get(key, _EMPTY)
 
 
-def _keys(task: Task) -> List[Tuple[str, str]]:
-    keys = []
-    if task.schedule is not None:
-        keys.append(("schedule", task.schedule))
-    if task.unique is not None:
-        keys.append(("unique", task.unique))
-    if task.worker is not None:
-        keys.append(("worker", task.worker))
-    return keys
+def _put(groups: Dict[str, Tasks], key: str, task: Task) -> None:
+    group = groups.get(key)
+    if group is None:
+        groups[key] = {task.id: task}
+    else:
+        group[task.id] = task
+
+
+def _take(groups: Dict[str, Tasks], key: str, task: Task) -> None:
+    group = groups[key]
+    if len(group) == 1:
+        del groups[key]
+    else:
+        del group[task.id]
 
 
 class DueOrder:

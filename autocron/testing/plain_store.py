@@ -34,11 +34,15 @@ Undo = Tuple[Callable[..., None], Tuple[Any, ...]]
 class _Transaction:
     """What ``with store.transaction():`` enters; it has no state of its own."""
 
-    def __init__(self, store: PlainStore) -> None:
+    __slots__ = ("_acquire", "_release", "_store")
+
+    def __init__(self, store: PlainStore, lock: Any) -> None:
         self._store = store
+        self._acquire, self._release = lock.acquire, lock.release
 
     def __enter__(self) -> None:
-        self._store._begin()
+        self._acquire()
+        self._store.depth += 1
 
     def __exit__(
         self,
@@ -46,7 +50,15 @@ class _Transaction:
         error: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None:
-        self._store._end(kind is not None)
+        store = self._store
+        try:
+            store.depth -= 1
+            if kind is not None or store.is_undone or store.depth:
+                store.end(failed=kind is not None)
+            else:
+                store.undo.clear()
+        finally:
+            self._release()
 
 
 class PlainStore:
@@ -58,10 +70,10 @@ class PlainStore:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._transaction = _Transaction(self)
-        self._depth = 0
-        self._is_undone = False
-        self._undo: List[Undo] = []
+        self._transaction = _Transaction(self, self._lock)
+        self.depth = 0
+        self.is_undone = False
+        self.undo: List[Undo] = []
         self._added = 0
         self._forget()
 
@@ -71,7 +83,13 @@ class PlainStore:
         self._schedules: Dict[str, Schedule] = {}
         self._settings: Dict[str, str] = {}
         self._waiting, self._running = GroupedShelf(), GroupedShelf()
-        self._succeeded, self._failed, self._cancelled = Shelf(), Shelf(), Shelf()
+        self._shelves: Dict[TaskState, Shelf] = {
+            TaskState.WAITING: self._waiting,
+            TaskState.RUNNING: self._running,
+            TaskState.SUCCEEDED: Shelf(),
+            TaskState.FAILED: Shelf(),
+            TaskState.CANCELLED: Shelf(),
+        }
         self._due = DueOrder(self._tasks, self._waiting.tasks)
         self._count = 0
 
@@ -85,7 +103,7 @@ class PlainStore:
             StoreError: This thread is in a transaction.
         """
         with self._lock:
-            if self._depth:
+            if self.depth:
                 raise StoreError("can not close a plain store inside a transaction; leave it first")
             self._forget()
 
@@ -98,26 +116,16 @@ class PlainStore:
         """
         return self._transaction
 
-    def _begin(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-
-    def _end(self, failed: bool) -> None:
-        try:
-            self._depth -= 1
-            if self._depth:
-                self._is_undone = self._is_undone or failed
-                return
-            was_undone, self._is_undone = self._is_undone, False
-            changes, self._undo = self._undo, []
-            if failed or was_undone:
-                for change, values in reversed(changes):
-                    change(*values)
-                self._undo.clear()
-            if was_undone and not failed:
-                raise _undone("commit a transaction")
-        finally:
-            self._lock.release()
+    def end(self, failed: bool) -> None:
+        """Undo a transaction, or note that the outer one is to be undone; for itself."""
+        if self.depth:
+            self.is_undone = self.is_undone or failed
+            return
+        changes, self.undo, self.is_undone = self.undo, [], False
+        for change, values in reversed(changes):
+            change(*values)
+        if not failed:
+            raise _undone("commit a transaction")
 
     # -- tasks --------------------------------------------------------------------------------
 
@@ -128,7 +136,7 @@ class PlainStore:
             StoreError: Its id is taken.
         """
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone(f"store task {task.id}")
             if task.id in self._tasks:
                 raise StoreError(f"can not store task {task.id}: its id is taken")
@@ -138,7 +146,7 @@ class PlainStore:
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone(f"change task {before.id}")
             stored = self._tasks.get(before.id)
             if stored is None or stored.revision != before.revision:
@@ -151,10 +159,10 @@ class PlainStore:
     def _put(self, task_id: str, age: int, after: Optional[Task]) -> None:
         """Make a task what it is to be; None removes it. The only place where tasks change."""
         before = self._tasks.get(task_id)
-        if self._depth:
-            self._undo.append((self._put, (task_id, age, before)))
+        if self.depth:
+            self.undo.append((self._put, (task_id, age, before)))
         if before is not None:
-            shelf = self._shelf(before.state)
+            shelf = self._shelves[before.state]
             shelf.take(before)
             if shelf is self._running and before.lock is not None:
                 self._due.release(before.lock)
@@ -162,7 +170,7 @@ class PlainStore:
             del self._tasks[task_id], self._ages[task_id]
             return
         self._tasks[task_id], self._ages[task_id] = after, age
-        shelf = self._shelf(after.state)
+        shelf = self._shelves[after.state]
         shelf.put(after)
         if shelf is self._waiting:
             self._due.put(after, age)
@@ -173,34 +181,24 @@ class PlainStore:
             self._count += 1
             heapq.heappush(shelf.ended, (after.finished_at, age, self._count, after))
 
-    def _shelf(self, state: TaskState) -> Shelf:
-        # By identity: the hash of an enum's member is slow.
-        if state is TaskState.WAITING:
-            return self._waiting
-        if state is TaskState.RUNNING:
-            return self._running
-        if state is TaskState.SUCCEEDED:
-            return self._succeeded
-        return self._failed if state is TaskState.FAILED else self._cancelled
-
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("read a task")
             return self._tasks.get(task_id)
 
     def claimable(self, now: datetime) -> Optional[Task]:
         """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("look for a due task")
             return self._due.claimable(now)
 
     def next_due_at(self, after: datetime) -> Optional[datetime]:
         """Return the earliest due time after an instant among the waiting tasks."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("look for the next due task")
             return self._due.next_due_at(after)
 
@@ -225,20 +223,18 @@ class PlainStore:
             limit: Return at most so many.
         """
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("look for tasks")
             tasks = self._tasks
             if state is not None:
-                shelf = self._shelf(state)
+                shelf = self._shelves[state]
                 tasks = shelf.tasks
                 if not tasks:
                     return []
                 if schedule is not None:
-                    tasks = shelf.group("schedule", schedule)
+                    tasks = shelf.of_schedule(schedule)
                 elif unique is not None:
-                    tasks = shelf.group("unique", unique)
-                elif worker is not None:
-                    tasks = shelf.group("worker", worker)
+                    tasks = shelf.of_unique(unique)
             if not tasks:
                 return []
             found = [
@@ -260,9 +256,9 @@ class PlainStore:
             now: The instant up to which a waiting task is due.
         """
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("count the tasks")
-            counts = {state: len(self._shelf(state).tasks) for state in TaskState}
+            counts = {state: len(self._shelves[state].tasks) for state in TaskState}
             due = (task.run_at for task in self._waiting.tasks.values() if task.run_at <= now)
             return Stats(counts, min(due, default=None))
 
@@ -284,9 +280,9 @@ class PlainStore:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         removed = 0
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone(f"purge {state.value} tasks")
-            heap = self._shelf(state).ended
+            heap = self._shelves[state].ended
             while heap and heap[0][0] < finished_before and removed < limit:
                 _, age, _, task = heapq.heappop(heap)
                 if self._tasks.get(task.id) is task:
@@ -298,7 +294,7 @@ class PlainStore:
         """Move the due times of the waiting tasks with an elapsed delay; return how many."""
         by = timedelta(microseconds=round(seconds * 1_000_000))
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("shift delays")
             delayed = [task for task in self._waiting.tasks.values() if task.elapsed]
             for task in delayed:
@@ -311,7 +307,7 @@ class PlainStore:
     def schedules(self, key: Optional[str] = None) -> List[Schedule]:
         """Return all schedules, or the one with a key, ordered by key."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("read the schedules")
             if key is not None:
                 schedule = self._schedules.get(key)
@@ -329,7 +325,7 @@ class PlainStore:
             keys = sorted({schedule.key for schedule in (before, after) if schedule is not None})
             raise StoreError(f"can not swap schedules: expected one key, given {keys}")
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone(f"change schedule {given.key}")
             stored = self._schedules.get(given.key)
             if stored is not before and stored != before:
@@ -340,8 +336,8 @@ class PlainStore:
             return True
 
     def _put_schedule(self, key: str, after: Optional[Schedule]) -> None:
-        if self._depth:
-            self._undo.append((self._put_schedule, (key, self._schedules.get(key))))
+        if self.depth:
+            self.undo.append((self._put_schedule, (key, self._schedules.get(key))))
         if after is None:
             self._schedules.pop(key, None)
         else:
@@ -350,21 +346,21 @@ class PlainStore:
     def settings(self) -> Mapping[str, str]:
         """Return all settings that were ever set."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("read the settings")
             return self._settings.copy()
 
     def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
         """Set settings; None removes one. All are changed, or none."""
         with self._lock:
-            if self._is_undone:
+            if self.is_undone:
                 raise _undone("change the settings")
             for name, value in changes.items():
                 self._put_setting(name, value)
 
     def _put_setting(self, name: str, value: Optional[str]) -> None:
-        if self._depth:
-            self._undo.append((self._put_setting, (name, self._settings.get(name))))
+        if self.depth:
+            self.undo.append((self._put_setting, (name, self._settings.get(name))))
         if value is None:
             self._settings.pop(name, None)
         else:
