@@ -16,9 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, cast
 
 from autocron import zones
 from autocron.core.errors import StoreError
-from autocron.core.outcome import Outcome
-from autocron.core.schedule import Schedule
-from autocron.core.task import Message, Task, TaskState
+from autocron.core.task import Task, TaskState
 from autocron.engine import Engine
 from autocron.firing import SERVICE
 from autocron.ports import Store
@@ -27,6 +25,7 @@ from autocron.testing.faults import FaultyStore, ProcessDeath
 from autocron.testing.recorder import Recorder
 from autocron.testing.scenario import Scenario
 from autocron.testing.virtual_clock import VirtualClock
+from autocron.testing.virtual_processes import House, Worker
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -35,43 +34,6 @@ TROUBLE_PAUSE = timedelta(seconds=0.5)
 IDLE = timedelta(seconds=30)
 TAKE_OVER = timedelta(seconds=0.1)
 LONGEST_STALL_SECONDS = 600.0
-
-
-class _House(Engine):
-    """The supervisor's engine; it tells what has become of each occurrence."""
-
-    recorder: Recorder
-
-    def fire(
-        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
-    ) -> Optional[Task]:
-        task = super().fire(schedule, at, message, unless_active)
-        self.recorder.occurrence(schedule, at, task)
-        return task
-
-
-class _Worker:
-    """A worker process.
-
-    Attributes:
-        task: What it holds; None while it is idle.
-        is_leaving: Whether it takes nothing more.
-        is_stalled: Whether it was taken for dead.
-        due_at: When it steps next; a step that was planned for another instant is off.
-    """
-
-    def __init__(self, name: str, slot: int) -> None:
-        self.name = name
-        self.slot = slot
-        self.engine: Any = None
-        self.task: Optional[Task] = None
-        self.is_leaving = False
-        self.is_stalled = False
-        self.due_at: Optional[datetime] = None
-
-    def invoke(self, task: Task) -> Outcome:
-        """Run a task; set by the machine."""
-        raise NotImplementedError
 
 
 Action = Callable[..., None]
@@ -104,8 +66,8 @@ class Machine:
             )
         self.used_store = store if self._faulty is None else cast(Store, self._faulty)
         self.accepted: List[str] = []
-        self.keeper: Optional[_House] = None
-        self.workers: List[_Worker] = []
+        self.keeper: Optional[House] = None
+        self.workers: List[Worker] = []
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
         self._lost: List[str] = []
@@ -184,7 +146,7 @@ class Machine:
     def _start_supervisor(self, service: str = "") -> None:
         if self.is_off or self.keeper is not None:
             return
-        keeper = _House(
+        keeper = House(
             self.used_store,
             self.clock,
             zones=zones.load_zone,
@@ -259,7 +221,7 @@ class Machine:
 
     def _start_worker(self, slot: int) -> None:
         number = self._names[slot] = self._names.get(slot, 0) + 1
-        worker = _Worker(f"worker-{slot}" + (f".{number}" if number > 1 else ""), slot)
+        worker = Worker(f"worker-{slot}" + (f".{number}" if number > 1 else ""), slot)
         worker.invoke = self._deciding.invoke  # type: ignore[method-assign]
         worker.engine = Engine(
             self.used_store,
@@ -275,15 +237,15 @@ class Machine:
         self.workers.sort(key=lambda one: one.slot)
         self._plan_worker(worker, self.clock.true_at)
 
-    def _plan_worker(self, worker: _Worker, at: datetime) -> None:
+    def _plan_worker(self, worker: Worker, at: datetime) -> None:
         due_at = worker.due_at = max(at, self.clock.true_at)
         self._at(due_at, self._step_due_worker, worker, due_at)
 
-    def _step_due_worker(self, worker: _Worker, due_at: datetime) -> None:
+    def _step_due_worker(self, worker: Worker, due_at: datetime) -> None:
         if worker.due_at == due_at:
             self._step_worker(worker)
 
-    def _step_worker(self, worker: _Worker) -> None:
+    def _step_worker(self, worker: Worker) -> None:
         worker.due_at = None
         was_idle = worker.task is None
         try:
@@ -311,7 +273,7 @@ class Machine:
         elif tick.next_at is not None:
             self._plan_worker(worker, self.clock.true(tick.next_at))
 
-    def _begin(self, worker: _Worker, task: Task) -> None:
+    def _begin(self, worker: Worker, task: Task) -> None:
         ends_at = self.clock.true_at + self._deciding.duration(task)
         left = self._crash_attempts.get(task.name, 0)
         if left:
@@ -320,14 +282,14 @@ class Machine:
             self._at(self.clock.true_at + half, self._kill_while, worker, task)
         self._plan_worker(worker, ends_at)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: Worker) -> None:
         """Let a worker of an earlier supervisor end its task, and leave."""
         worker.is_leaving = True
         if worker.task is None:
             self.workers.remove(worker)
             worker.due_at = None
 
-    def _bury(self, worker: _Worker, why: str) -> None:
+    def _bury(self, worker: Worker, why: str) -> None:
         """Let a worker be dead."""
         held = worker.engine.in_hand or worker.task
         if held is not None and not worker.is_stalled:
@@ -399,7 +361,7 @@ class Machine:
         if busy or named:
             self._bury(self.chance.choice(busy or named), "worker died")
 
-    def _kill_while(self, worker: _Worker, task: Task) -> None:
+    def _kill_while(self, worker: Worker, task: Task) -> None:
         if worker.task is task and worker in self.workers:
             self._bury(worker, "worker died")
 
