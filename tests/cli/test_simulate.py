@@ -39,6 +39,15 @@ def needs(argument): ...
 @autocron.delay
 def hook(of=object()): ...
 """
+HIDDEN = """
+import autocron
+
+def outer():
+    @autocron.delay
+    def inner(): ...
+
+outer()
+"""
 
 
 @pytest.fixture
@@ -186,10 +195,6 @@ class TestCheck:
             ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
             ("raise SystemExit(3)", "importing bad_two ends the process: 3"),
             ("def plain(): ...", "module 'bad_two' has no task functions"),
-            (
-                "def outer():\n  @autocron.delay\n  def inner(): ...\nouter()",
-                "no worker could find it",
-            ),
         ],
     )
     def test_names_what_is_wrong(self, capsys, module, text, expected):
@@ -199,3 +204,10 @@ class TestCheck:
         assert out.count("\n") == 1
         told = json.loads(run(capsys, "check", "bad_two", "--json")[1])
         assert len(told["findings"]) == 1
+
+    def test_names_a_function_that_no_worker_could_find(self, command):
+        # A process of its own: in this one the function would belong to this test's session.
+        (command.directory / "bad_three.py").write_text(HIDDEN)
+        asked = command("check", "bad_three")
+        assert (asked.returncode, asked.stderr) == (1, "")
+        assert "bad_three:outer.<locals>.inner: no worker could find it" in asked.stdout
