@@ -246,6 +246,9 @@ class Explorer:
             task = self.store.get(task_id)
             began = task.started_at if task.state is TaskState.RUNNING else task.run_at
             assert began > now - PATIENCE, f"long after the last fault: {told(task)}"
+        assert self.machine.keeper is not None, "nobody has started a supervisor again"
+        staying = [worker for worker in self.machine.workers if not worker.is_leaving]
+        assert len(staying) == self.machine.scenario.workers, "workers are missing"
         marks = self.machine.recorder.marks
         if not any(what == "clock" for _, what, _ in marks):
             for one in self.simulation.timeline().missed():
@@ -254,8 +257,6 @@ class Explorer:
                 is_dispensable = not one.name.endswith("all_of_them")
                 is_excused = is_stored or (is_dispensable and one.at < START + FAULTY + MINUTE)
                 assert is_excused, f"missed for no reason: {one}"
-        assert self.machine.keeper is not None, "nobody has started a supervisor again"
-        assert len(self.machine.workers) == self.machine.scenario.workers, "workers are missing"
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections import deque
 from datetime import datetime, timedelta
-from typing import Any, Callable, Dict, List, Optional, Tuple, cast
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, cast
 
 from autocron import zones
 from autocron.core.errors import StoreError
@@ -71,6 +72,7 @@ class Machine:
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
         self._lost: List[str] = []
+        self._ended: Deque[datetime] = deque()
         self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
         self.drawn_ids = 0
@@ -79,7 +81,7 @@ class Machine:
         self._wakes = 0
         self._crash_attempts = dict(scenario.crash_attempts)
         self._deciding = Decisions(scenario, self.chance)
-        self._at(scenario.start_at, self._boot)
+        self._at(scenario.start_at, self._switch_on)
         self._plan_scenario()
 
     def _plan_scenario(self) -> None:
@@ -133,15 +135,12 @@ class Machine:
     def finish(self) -> None:
         """Let the end come, and take down what is still running."""
         self.clock.move(self.scenario.end_at)
-        for worker in self.workers:
+        workers, self.workers = self.workers, []
+        for worker in workers:
             if worker.task is not None:
                 self.recorder.ended(worker.task, worker.name, None, "running")
 
     # -- the supervisor -----------------------------------------------------------------------
-
-    def _boot(self) -> None:
-        """Start the application, as ``start()`` does."""
-        self._start_supervisor(service=f"service-{next(self._boots)}")
 
     def _start_supervisor(self, service: str = "") -> None:
         if self.is_off or self.keeper is not None:
@@ -196,8 +195,11 @@ class Machine:
             return
         for task in tick.fired:
             self.accepted.append(task.id)
-        assert tick.next_at is not None, "the next purge is always to come"
-        self._plan_supervisor(self.clock.true(tick.next_at))
+        next_at, now = tick.next_at, self.clock.now()
+        if next_at is None or next_at > now:
+            next_at = keeper.needed_at(now, self._ended)
+        if next_at is not None:
+            self._plan_supervisor(self.clock.true(next_at))
 
     def _plan_supervisor(self, at: datetime) -> None:
         due_at = self._keeper_due_at = max(at, self.clock.true_at)
@@ -262,6 +264,7 @@ class Machine:
         if worker.task is not None:
             outcome = self._deciding.outcome_of(worker.task, tick.finished)
             self.recorder.ended(worker.task, worker.name, self.clock.now(), outcome)
+            self._ended.append(self.clock.now())
         worker.task = tick.claimed
         if tick.claimed is not None:
             self._begin(worker, tick.claimed)
@@ -347,7 +350,7 @@ class Machine:
 
     def _switch_on(self) -> None:
         self.is_off = False
-        self._boot()
+        self._start_supervisor(f"service-{next(self._boots)}")
 
     def _kill(self, whom: str) -> None:
         if whom == "supervisor":

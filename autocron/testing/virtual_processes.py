@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Optional
+from datetime import datetime, timedelta
+from typing import Any, Deque, Optional
 
 from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task
 from autocron.engine import Engine
 from autocron.testing.recorder import Recorder
+
+PURGE_WITHIN_SECONDS = 600.0
 
 
 class House(Engine):
@@ -23,6 +25,28 @@ class House(Engine):
         task = super().fire(schedule, at, message, unless_active)
         self.recorder.occurrence(schedule, at, task)
         return task
+
+    def needed_at(self, now: datetime, ended: Deque[datetime]) -> Optional[datetime]:
+        """Tell when there is something to do: an occurrence, or results that have expired.
+
+        A real supervisor looks every half minute whether there are any, a million times a year.
+        Here they go with the next occurrence, or, if none is near, a while after they expired.
+
+        Arguments:
+            now: The present instant.
+            ended: When tasks ended that may not have been purged yet; what was, is taken out.
+
+        Returns:
+            The instant; None if nothing is to come.
+        """
+        keep = timedelta(seconds=self._settings.result_ttl)
+        while ended and ended[0] + keep < now:
+            ended.popleft()
+        next_at = None if self._ticker is None else self._ticker.next_at
+        if not ended:
+            return next_at
+        purge_at = ended[0] + keep + timedelta(seconds=PURGE_WITHIN_SECONDS)
+        return purge_at if next_at is None else min(next_at, purge_at)
 
 
 class Worker:
