@@ -24,6 +24,7 @@ frozen is due.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -330,6 +331,29 @@ class DescribeATestThatFreezesTheTime:
             assert session.run_pending().runs == ()
             clock.move_to(at("2024-03-01 02:30"))
             assert session.run_pending().count(clean) == 1
+
+
+@table("""
+frozen_at                  | tz_offset
+2024-02-29 12:00           | 0
+2024-02-29 12:00           | 5
+2024-02-29 12:00:00.123457 | -7
+2044-12-31 23:59:59.999999 | 13
+""")
+@pytest.mark.parametrize("has_session", [False, True])
+def it_is_the_frozen_time_whatever_zone_freezegun_pretends(has_session, frozen_at, tz_offset):
+    app = App()
+
+    @app.delay
+    def note():
+        return app.now()
+
+    session = testing.session(app=app) if has_session else contextlib.nullcontext()
+    with session as entered, freeze_time(frozen_at, tz_offset=int(tz_offset)):
+        result = note()
+        if has_session:
+            entered.run_pending()
+        assert result.result == app.now() == at(frozen_at)
 
 
 def it_is_not_misled_by_the_zone_that_freezegun_pretends():

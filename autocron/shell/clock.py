@@ -14,7 +14,8 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the wall-clock time as an aware UTC datetime."""
-        return datetime.now(timezone.utc)
+        # Not datetime.now(): while freezegun freezes the time with an offset, that is wrong by it.
+        return datetime.fromtimestamp(time.time(), timezone.utc)
 
     def monotonic(self) -> float:
         """Return seconds since some point in the past, going on while the machine sleeps."""

@@ -16,7 +16,6 @@ from autocron.shell.clock import SystemClock
 # What can stand for an instant: an aware datetime, a naive one, or either as ISO 8601 text.
 Instant = Union[datetime, str]
 
-_MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _BEGINNING = datetime(2024, 1, 1, tzinfo=timezone.utc)
 # Below this a difference between two clocks is measurement and slewing.
@@ -175,13 +174,13 @@ class FollowingClock:
 
     def __init__(self) -> None:
         self._system = SystemClock()
-        self._seen_at = self._began_at = self._read()
+        self._seen_at = self._began_at = self._system.now()
         self._true_offset = self._offset(self._seen_at)
         self._is_moved = False
 
     def now(self) -> datetime:
         """Return the wall-clock time as an aware UTC datetime."""
-        now = self._read()
+        now = self._system.now()
         is_moved = abs(self._offset(now) - self._true_offset) > _STEP_SECONDS
         went_back = (self._seen_at - now).total_seconds() > _STEP_SECONDS
         if went_back or is_moved != self._is_moved:
@@ -200,11 +199,6 @@ class FollowingClock:
         While it goes forward in the hands of a test, that is time passing.
         """
         return self._began_at
-
-    @staticmethod
-    def _read() -> datetime:
-        # Not datetime.now(): while freezegun freezes the time with an offset, that is wrong by it.
-        return _EPOCH + _MICROSECOND * round(time.time() * 1_000_000)
 
     def _offset(self, now: datetime) -> float:
         """Return by how much the wall clock is ahead of the one that tests do not move."""
