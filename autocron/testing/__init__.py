@@ -227,7 +227,8 @@ def _begin() -> None:
             )
         _logging.getLogger("autocron").warning(
             "autocron.testing was imported after autocron.start(): the workers are stopped, and "
-            "calls go to a test session from now on; import it first, in conftest.py"
+            "calls go to a test session from now on; import it first, in conftest.py, or for "
+            "manage.py in Django's settings: if 'test' in sys.argv: import autocron.testing"
         )
         default_app.stop()
     _begin_process_wide(
