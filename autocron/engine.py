@@ -7,9 +7,9 @@ ports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.events import Cancelled, Claimed, Event, HandedBack, Retried
@@ -28,8 +28,7 @@ PURGE_BATCH = 500
 CLOCK_STEP_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """What one step did.
 
     Attributes:
@@ -110,14 +109,17 @@ class Engine:
         if self._ticker is not None:
             fired, next_at = self._keep_house(self._ticker)
         if self._invoker is None:
-            return Tick(fired=fired, next_at=next_at)
-        done = self._work(self._invoker, claim)
-        if done.claimed is not None or done.trouble is not None:
+            return Tick(fired, None, None, next_at)
+        claimed = finished = trouble = None
+        if self._in_hand is not None:
+            claimed, finished, trouble = self._work(self._invoker, self._in_hand, claim)
+        elif claim:
+            claimed = self._claim()
+        if claimed is not None or trouble is not None:
             next_at = self.clock.now()
         elif claim:
-            due_at = self.store.next_due_at(self.clock.now())
-            next_at = _earlier(next_at, due_at)
-        return Tick(fired, done.claimed, done.finished, next_at, done.trouble)
+            next_at = _earlier(next_at, self.store.next_due_at(self.clock.now()))
+        return Tick(fired, claimed, finished, next_at, trouble)
 
     def wake(self) -> None:
         """Let a sleeping worker look whether something is due."""
@@ -137,10 +139,10 @@ class Engine:
 
     # -- working ----------------------------------------------------------------------------
 
-    def _work(self, invoker: Invoker, claim: bool) -> Tick:
-        if self._in_hand is None:
-            return Tick(claimed=self._claim() if claim else None)
-        task = self._in_hand
+    def _work(
+        self, invoker: Invoker, task: Task, claim: bool
+    ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
+        """Run a task and end it; return the next one, the ended one, and why it could not."""
         if self._unstored is None:
             outcome = invoker.invoke(task)
             self._unstored = after_attempt(task, outcome, self.clock.now(), self._draw())
@@ -155,29 +157,34 @@ class Engine:
             try:
                 kept = self.store.swap(task, after)
             except StoreError as error:
-                return Tick(trouble=error)
+                return None, None, error
         self._in_hand, self._unstored = claimed, None
         if kept and after.lock is not None:
             # What waited for this lock may be another worker's to run.
             self.wake()
-        return Tick(claimed=claimed, finished=after if kept else None)
+        return claimed, after if kept else None, None
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
-        if self.store.claimable(self.clock.now()) is None:
+        task = self.store.claimable(self.clock.now())
+        if task is None:
             return None
         with self.store.transaction():
-            claimed = self._claim_inside()
+            # If another worker was quicker, there may be more. Whether a lock is free can only be
+            # known in here.
+            claimed = self._take(task) if task.lock is None else None
+            if claimed is None:
+                claimed = self._claim_inside()
         # Only now: what could not be stored is not held.
         self._in_hand = claimed
         return claimed
 
     def _claim_inside(self) -> Optional[Task]:
-        now = self.clock.now()
-        task = self.store.claimable(now)
-        if task is None:
-            return None
-        running = apply(task, Claimed(self._worker, now))
+        task = self.store.claimable(self.clock.now())
+        return None if task is None else self._take(task)
+
+    def _take(self, task: Task) -> Optional[Task]:
+        running = apply(task, Claimed(self._worker, self.clock.now()))
         return running if self.store.swap(task, running) else None
 
     # -- keeping house ----------------------------------------------------------------------
@@ -229,10 +236,8 @@ class Engine:
     ) -> Optional[Task]:
         """Store the task of one occurrence; see :meth:`autocron.ports.Backend.fire`."""
         with self.store.transaction():
-            stored = self.store.schedules(schedule.key)
-            if not stored or stored[0].watermark_at >= at:
+            if not self._use_up(schedule, at):
                 return None
-            self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
             task = self._add_unless(unless_active, schedule.key, message)
         if task is not None:
             self.wake()
@@ -336,11 +341,20 @@ class Engine:
             self.wake()
         return ended
 
-    def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
-        if unless_active and (
-            self.store.find(state=TaskState.WAITING, schedule=key, limit=1)
-            or self.store.find(state=TaskState.RUNNING, schedule=key, limit=1)
+    def _use_up(self, schedule: Schedule, at: datetime) -> bool:
+        """Move the watermark of a schedule to an occurrence, unless it is there already."""
+        # Most often who asks knows the schedule as it is stored, so that it need not be read.
+        if schedule.watermark_at < at and self.store.swap_schedule(
+            schedule, changed(schedule, watermark_at=at)
         ):
+            return True
+        stored = self.store.schedules(schedule.key)
+        if not stored or stored[0].watermark_at >= at:
+            return False
+        return self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
+
+    def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
+        if unless_active and self.store.has_in_hand(key):
             return None
         task = new_task(message, self._new_id(), self.clock.now())
         self.store.add(task)

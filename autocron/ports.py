@@ -111,6 +111,10 @@ class Store(Protocol):
         """Return the tasks that match all that is given, oldest first."""
         ...
 
+    def has_in_hand(self, schedule: str) -> bool:
+        """Tell whether a task of the schedule with this key waits or runs."""
+        ...
+
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks."""
         ...

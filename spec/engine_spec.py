@@ -64,7 +64,7 @@ class DescribeAStep:
         assert (tick.claimed.id, tick.finished.id, ran) == (second.id, first.id, [1])
         tick = engine.tick()
         assert (tick.claimed, tick.finished.id, ran) == (None, second.id, [1, 2])
-        assert engine.tick() == replace(tick, finished=None)
+        assert engine.tick() == tick._replace(finished=None)
 
     def it_runs_nothing_without_an_invoker(self, bench, note, ran):
         bench.call(note)
@@ -227,6 +227,27 @@ class DescribeAClaim:
         assert (engine.in_hand, bench.task(task), ran) == (None, task, [])
         store.failing = set()
         assert [ended.attempt for ended in work(engine)] == [1]
+
+    @table("""
+    lock | claimed
+    -    | second
+    k    | none
+    """)
+    def it_is_of_what_is_left_if_another_worker_was_quicker(self, bench, note, lock, claimed):
+        lock = None if lock == "-" else lock
+        tasks = {name: bench.call(note, lock=lock) for name in ("first", "second")}
+        quicker = [bench.engine("quicker").tick]
+
+        class RacedStore(FailingStore):
+            def transaction(self):
+                while quicker:
+                    quicker.pop()()
+                return self._store.transaction()
+
+        taken = bench.engine("slower", store=RacedStore(bench.store)).tick().claimed
+        assert bench.task(tasks["first"]).worker == "quicker"
+        assert taken == (None if claimed == "none" else bench.task(tasks[claimed]))
+        assert bench.task(tasks["second"]).worker == (None if claimed == "none" else "slower")
 
     @settings(max_examples=40)
     @given(

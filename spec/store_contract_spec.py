@@ -125,6 +125,10 @@ class DictStore:
         ]
         return found[:limit]
 
+    def has_in_hand(self, schedule):
+        waiting_or_running = (TaskState.WAITING, TaskState.RUNNING)
+        return any(self.find(state=state, schedule=schedule) for state in waiting_or_running)
+
     def counts(self):
         return {state: len(self.find(state=state)) for state in TaskState}
 
@@ -301,6 +305,8 @@ class StoreHistory(RuleBasedStateMachine):
             assert store.claimable(at) == model.claimable(at)
             assert store.next_due_at(at) == model.next_due_at(at)
             assert store.stats(at).oldest_due_at == model.oldest_due_at(at)
+        for key in "ABC":
+            assert store.has_in_hand(key) == model.has_in_hand(key)
         for wanted in (
             {"state": TaskState.WAITING, "unique": "A", "limit": 1},
             {"state": TaskState.RUNNING, "worker": "w1"},

@@ -78,9 +78,18 @@ _STATE = {
     for state in TaskState
 }
 _SCHEDULE = ", ".join(SCHEDULE_COLUMNS)
-_PUT_SCHEDULE = (
-    f"REPLACE INTO schedules ({_SCHEDULE}) VALUES ({', '.join('?' * len(SCHEDULE_COLUMNS))})"
+_IN_HAND = """
+SELECT EXISTS (SELECT 1 FROM tasks WHERE schedule = ? AND state IN ('waiting', 'running'))"""
+_ADD_SCHEDULE = (
+    f"INSERT INTO schedules ({_SCHEDULE}) SELECT {', '.join('?' * len(SCHEDULE_COLUMNS))} "
+    f"WHERE NOT EXISTS (SELECT 1 FROM schedules WHERE key = ?)"
 )
+_EACH_COLUMN = " AND ".join(f"{column} IS ?" for column in SCHEDULE_COLUMNS)
+_CHANGE_SCHEDULE = (
+    f"UPDATE schedules SET {', '.join(f'{column} = ?' for column in SCHEDULE_COLUMNS)} "
+    f"WHERE {_EACH_COLUMN}"
+)
+_REMOVE_SCHEDULE = f"DELETE FROM schedules WHERE {_EACH_COLUMN}"
 
 # Pages that purging has freed are used again by the next tasks. Only when more than a quarter of
 # the file is free does some of it go back to the disk, a little at a time.
@@ -170,6 +179,10 @@ class SQLiteStore(Database):
         )
         return [readable(row_task, row, self.path) for row in rows]
 
+    def has_in_hand(self, schedule: str) -> bool:
+        """Tell whether a task of the schedule with this key waits or runs."""
+        return bool(self.read("look for tasks of a schedule", _IN_HAND, (schedule,))[0][0])
+
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
 
@@ -252,16 +265,13 @@ class SQLiteStore(Database):
         if len(keys) != 1:
             raise StoreError(f"can not swap schedules: expected one key, given {sorted(keys)}")
         key = keys.pop()
-        doing = f"change schedule {key}"
-        with self.transaction():
-            stored = self.schedules(key)
-            if stored != ([before] if before is not None else []):
-                return False
-            if after is None:
-                self.write(doing, "DELETE FROM schedules WHERE key = ?", (key,))
-            else:
-                self.write(doing, _PUT_SCHEDULE, schedule_row(after))
-        return True
+        values = () if after is None else schedule_row(after)
+        if before is None:
+            sql, values = _ADD_SCHEDULE, (*values, key)
+        else:
+            sql = _REMOVE_SCHEDULE if after is None else _CHANGE_SCHEDULE
+            values = (*values, *schedule_row(before))
+        return self.write(f"change schedule {key}", sql, values) == 1
 
     def settings(self) -> Mapping[str, str]:
         """Return all settings that were ever set."""

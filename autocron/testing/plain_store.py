@@ -249,6 +249,13 @@ class PlainStore:
                 found.sort(key=lambda task: self._ages[task.id])
             return found if limit is None or limit < 0 else found[:limit]
 
+    def has_in_hand(self, schedule: str) -> bool:
+        """Tell whether a task of the schedule with this key waits or runs."""
+        with self._lock:
+            if self.is_undone:
+                raise _undone("look for tasks of a schedule")
+            return bool(self._waiting.of_schedule(schedule) or self._running.of_schedule(schedule))
+
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
 

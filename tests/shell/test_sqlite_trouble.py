@@ -303,6 +303,7 @@ class TestCost:
                 "unique": lambda: store.find(state=TaskState.WAITING, unique="U", limit=1),
                 "waiting": lambda: store.find(state=TaskState.WAITING, schedule="S", limit=1),
                 "running": lambda: store.find(state=TaskState.RUNNING, schedule="S", limit=1),
+                "in hand": lambda: store.has_in_hand("S"),
                 "worker": lambda: store.find(state=TaskState.RUNNING, worker="w"),
                 "get": lambda: store.get("0-3"),
                 "purge": lambda: store.purge(TaskState.SUCCEEDED, NOW, 9),

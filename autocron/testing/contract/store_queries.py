@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Callable, Tuple
 
+from autocron.core.events import Succeeded
+from autocron.core.machine import apply
 from autocron.core.task import TaskState
 from autocron.ports import Store
 from autocron.testing.contract.store_tasks import StoreCheck
@@ -58,6 +60,23 @@ def check_find_gives_the_oldest_first(make_store: Callable[[], Store]) -> None:
     expect(ids(store.find(limit=2)), ["z", "y"], "with a limit")
     expect(ids(store.find(state=TaskState.WAITING, limit=1)), ["y"], "of one state")
     expect(store.find(limit=0), [], "none at all")
+    store.close()
+
+
+def check_has_in_hand_sees_what_waits_or_runs(make_store: Callable[[], Store]) -> None:
+    """A schedule has a task in hand while one waits or runs, due or not; what has ended is none."""
+    store = make_store()
+    expect(store.has_in_hand("S"), False, "of an unknown schedule")
+    waiting = a_task("a", 60, schedule="S")
+    store.add(waiting)
+    store.add(replace(ended("b", TaskState.FAILED, NOW), schedule="T"))
+    store.add(a_task("c"))
+    expect(store.has_in_hand("S"), True, "while one waits")
+    expect(store.has_in_hand("T"), False, "of another schedule, whose task has ended")
+    running = claimed(store, waiting)
+    expect(store.has_in_hand("S"), True, "while it runs")
+    store.swap(running, apply(running, Succeeded("1", NOW)))
+    expect(store.has_in_hand("S"), False, "when it has ended")
     store.close()
 
 
@@ -169,6 +188,7 @@ def check_settings_are_set_and_removed(make_store: Callable[[], Store]) -> None:
 QUERY_CHECKS: Tuple[StoreCheck, ...] = (
     check_find_matches_all_that_is_given,
     check_find_gives_the_oldest_first,
+    check_has_in_hand_sees_what_waits_or_runs,
     check_stats_count_every_state,
     check_stats_tell_what_has_waited_longest,
     check_purge_removes_the_oldest_that_ended_before,
