@@ -18,7 +18,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 _COLOURS = """
 .tl{--ink:#1d2733;--soft:#5c6b7a;--line:#d9e0e7;--band:#f5f7fa;--ground:#fff;
---good:#2b7de0;--bad:#d1372f;--skip:#b87700;--miss:#8b3fc0;--off:#c3ccd6;--change:#0a8f6a}
+--good:#2b7de0;--bad:#d1372f;--skip:#a86c00;--miss:#8b3fc0;--off:#c3ccd6;--change:#087a5a}
 @media (prefers-color-scheme:dark){.tl{--ink:#e6ebf1;--soft:#9aa8b6;--line:#313c48;--band:#1a222b;
 --ground:#12181f;--good:#5aa5ff;--bad:#ff6f66;--skip:#f0b64a;--miss:#c78bf5;--off:#3c4855;
 --change:#3fd3a4}}
@@ -27,9 +27,10 @@ _COLOURS = """
 .tl .ground{fill:var(--ground)}.tl .band{fill:var(--band)}
 .tl .day{stroke:var(--line)}.tl .change{stroke:var(--change);stroke-dasharray:4 3}
 .tl text.changes{fill:var(--change);font-size:11px}
-.tl .succeeded,.tl .running{fill:var(--good)}.tl .running{opacity:.55}
-.tl .bad{fill:var(--bad)}.tl .off{fill:var(--off);opacity:.55}
-.tl .skipped{fill:none;stroke:var(--skip);stroke-width:1.5}
+.tl .succeeded{fill:var(--good)}.tl .bad{fill:var(--bad)}
+.tl .running{fill:var(--good);fill-opacity:.45;stroke:var(--good)}
+.tl .off{fill:var(--off);fill-opacity:.5;stroke:var(--soft);stroke-width:.7}
+.tl .skipped{fill:var(--ground);stroke:var(--skip);stroke-width:1.5}
 .tl .missed{stroke:var(--miss);stroke-width:1.5}
 """
 
@@ -37,9 +38,12 @@ _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none';style-src 'unsafe-inline';img-src data:">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 <style>
-:root{{color-scheme:light dark}}
+:root{{color-scheme:light dark;-webkit-text-size-adjust:100%;text-size-adjust:100%}}
 body{{font:15px/1.5 system-ui,sans-serif;margin:0;padding:28px;background:#fff;color:#1d2733}}
 main{{max-width:1080px;margin:auto}}
 h1{{font-size:21px;margin:0}}h2{{font-size:16px;margin:26px 0 8px}}
@@ -48,11 +52,16 @@ dl{{display:flex;flex-wrap:wrap;gap:10px;margin:0 0 18px}}
 dl div{{border:1px solid #d9e0e7;border-radius:8px;padding:7px 16px;min-width:74px}}
 dt{{font-size:12px;color:#5c6b7a}}dd{{margin:0;font-size:19px;font-weight:600}}
 svg{{width:100%;height:auto;display:block}}
-.picture{{overflow-x:auto}}.picture svg{{min-width:760px}}
+.scroll{{overflow-x:auto}}.scroll svg{{min-width:1000px}}
+.scroll:focus-visible{{outline:2px solid #2b7de0;outline-offset:3px}}
 ul{{margin:0;padding-left:20px}}
 table{{border-collapse:collapse;font-size:14px}}
 th,td{{padding:4px 18px 4px 0;text-align:left;border-bottom:1px solid #d9e0e7}}
-td.n,th.n{{text-align:right}}code{{font-size:13px}}.scroll{{overflow-x:auto}}
+thead th,tbody th{{white-space:nowrap}}tbody th{{font-weight:400}}
+td.n,th.n{{text-align:right}}code{{font-size:13px;white-space:nowrap}}
+@media (max-width:640px){{
+body{{padding:18px}}
+tbody th{{white-space:normal;overflow-wrap:anywhere;min-width:9em}}}}
 @media (prefers-color-scheme:dark){{
 body{{background:#12181f;color:#e6ebf1}}p.span,dt{{color:#9aa8b6}}
 dl div,th,td{{border-color:#313c48}}}}
@@ -61,11 +70,11 @@ dl div,th,td{{border-color:#313c48}}}}
 <h1>{title}</h1>
 <p class="span">{span}</p>
 <dl>{tiles}</dl>
-<div class="picture">{svg}</div>
+<div class="scroll" role="region" aria-label="The picture" tabindex="0">{svg}</div>
 <h2>What is odd</h2>
 {odd}
 <h2>Tasks</h2>
-<div class="scroll">{table}</div>
+<div class="scroll" role="region" aria-label="The tasks" tabindex="0">{table}</div>
 </main></body></html>
 """
 
@@ -111,17 +120,19 @@ def _table(timeline: Timeline) -> str:
             len(timeline.skipped(name)),
             len(timeline.missed(name)),
             sum(_kind(entry) == "bad" for entry in runs),
-            seconds_in_words(late),
+            seconds_in_words(late) if runs else "-",
         ]
         schedules = "<br>".join(f"<code>{escape(text)}</code>" for text in of[name]) or "calls"
         rows.append(
-            f"<tr><td>{escape(name)}</td><td>{schedules}</td>"
+            f'<tr><th scope="row">{escape(name)}</th><td>{schedules}</td>'
             + "".join(f'<td class="n">{number}</td>' for number in numbers)
             + "</tr>"
         )
     names = ("runs", "skipped", "missed", "went wrong", "latest by")
-    heading = "<th>task</th><th>runs at</th>" + "".join(f'<th class="n">{n}</th>' for n in names)
-    return f"<table><tr>{heading}</tr>{''.join(rows)}</table>"
+    heading = '<th scope="col">task</th><th scope="col">runs at</th>' + "".join(
+        f'<th scope="col" class="n">{name}</th>' for name in names
+    )
+    return f"<table><thead><tr>{heading}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def to_svg(timeline: Timeline) -> str:
@@ -152,7 +163,7 @@ class _Picture:
     def draw(self) -> str:
         parts = [
             f'<svg class="tl" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} '
-            f'{self.height}" role="img" aria-label="Timeline of tasks"><style>{_COLOURS}</style>'
+            f'{self.height}" role="img" aria-label="{self._in_words()}"><style>{_COLOURS}</style>'
             f'<rect class="ground" width="{WIDTH}" height="{self.height}" rx="8"/>',
             *self._bands(),
             *self._outages(),
@@ -164,6 +175,16 @@ class _Picture:
             "</svg>",
         ]
         return "\n".join(parts)
+
+    def _in_words(self) -> str:
+        """Say what is in the picture to who does not see it; the page has the rest as text."""
+        timeline = self.timeline
+        return escape(
+            f"Timeline of {len(timeline.names)} tasks and {timeline.workers} workers from "
+            f"{moment(timeline.start_at, timeline.zone)} to "
+            f"{moment(timeline.end_at, timeline.zone)}: {len(timeline.entries)} runs, "
+            f"{len(timeline.skips)} skipped, {len(timeline.missed())} missed"
+        )
 
     def _bands(self) -> List[str]:
         parts = []
@@ -304,7 +325,7 @@ class _Picture:
             else:
                 parts.append(f'<rect class="{kind}" x="{x}" y="{y - 9}" width="12" height="10"/>')
             parts.append(f'<text class="soft" x="{x + 17}" y="{y}">{words}</text>')
-            x += 17 + 6.2 * len(words) + 22
+            x += 17 + 5.7 * len(words) + 22
         return "".join(parts)
 
 
