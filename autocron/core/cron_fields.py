@@ -129,7 +129,7 @@ def parse_field(kind: Kind, text: str, refuse: Refuse) -> Field:
 
     Args:
         kind: Which field it is.
-        text: Its text, without blanks.
+        text: Its text; no blanks, and no characters but ASCII's visible ones.
         refuse: Called with the offending piece, the problem and the offset of the piece in
             ``text``; it must raise.
 
@@ -168,11 +168,6 @@ def parse_field(kind: Kind, text: str, refuse: Refuse) -> Field:
     )
 
 
-def _is_number(text: str) -> bool:
-    # str.isdigit alone takes the digits of every script.
-    return text.isascii() and text.isdigit()
-
-
 def _small(text: str) -> int:
     """Return the number, or 100 for all that no field can hold: int() refuses very long ones."""
     digits = text.lstrip("0")
@@ -184,7 +179,7 @@ def _plain(kind: Kind, item: str, offset: int, refuse: Refuse) -> Part:
     step = 1
     if slash:
         at = offset + len(base) + 1
-        if not _is_number(step_text):
+        if not step_text.isdigit():
             refuse(step_text or item, "is no step; expected a whole number from 1, as in */5", at)
         step = _small(step_text)
         if not step:
@@ -229,24 +224,24 @@ def _forwards(kind: Kind, first_text: str, first: int, last_text: str, last: int
 
 
 def _value(kind: Kind, token: str, offset: int, refuse: Refuse, item: str) -> int:
-    if _is_number(token):
+    if token.isdigit():
         number = _small(token)
         if not kind.low <= number <= kind.high:
             refuse(token, f"is outside {kind.bounds}", offset)
         return number
-    if token.isascii() and token.lower() in kind.names:
+    if token.lower() in kind.names:
         return kind.names.index(token.lower()) + kind.low
     refuse(token or item, _why_not(kind, token), offset)
 
 
 def _why_not(kind: Kind, token: str) -> str:
     """Return what is wrong with a value that is neither number nor name, and what to write."""
-    lowered = token.lower() if token.isascii() else ""
-    if lowered[:1] == "?":
+    lowered = token.lower()
+    if lowered == "?":
         return "is not known to cron; write *"
     if lowered == "h" or lowered.startswith("h("):
         return f"is not known to cron; write a number of your choice in {kind.bounds}"
-    if lowered.isalpha() and len(lowered) > 3 and lowered[:3] in kind.names:
+    if lowered.isalpha() and lowered[:3] in kind.names:
         return f"is no name of cron; write {lowered[:3]}"
     if lowered.isalpha() and lowered[:3] in MONTHS + WEEKDAYS:
         other = MONTH if lowered[:3] in MONTHS else DAY_OF_WEEK
@@ -258,13 +253,13 @@ def _why_not(kind: Kind, token: str) -> str:
 
 def _special(kind: Kind, item: str, offset: int, refuse: Refuse, found: _Collector) -> bool:
     """Read ``L``, ``LW``, ``15W``, ``mon#2`` or ``5L``; return whether the item is one."""
-    upper = item.upper() if item.isascii() else ""
+    upper = item.upper()
     if kind is DAY_OF_MONTH:
         if upper == "L":
             found.last_day = True
         elif upper == "LW":
             found.last_working_day = True
-        elif upper.endswith("W") and _is_number(upper[:-1]):
+        elif upper.endswith("W") and upper[:-1].isdigit():
             found.nearest.append(_value(kind, item[:-1], offset, refuse, item))
         else:
             return False
@@ -274,14 +269,14 @@ def _special(kind: Kind, item: str, offset: int, refuse: Refuse, found: _Collect
     day_text, sharp, nth_text = item.partition("#")
     if sharp:
         weekday = _value(kind, day_text, offset, refuse, item)
-        nth = _small(nth_text) if _is_number(nth_text) else 0
+        nth = _small(nth_text) if nth_text.isdigit() else 0
         if not 1 <= nth <= 5:
             at = offset + len(day_text) + 1
             refuse(nth_text or item, "is no place in a month; expected 1-5, as in mon#2", at)
         found.nth.append((weekday % 7, nth))
         return True
     day_text = item[:-1]
-    if upper.endswith("L") and (_is_number(day_text) or day_text.lower() in kind.names):
+    if upper.endswith("L") and (day_text.isdigit() or day_text.lower() in kind.names):
         found.last_weekdays.append(_value(kind, day_text, offset, refuse, item) % 7)
         return True
     return False

@@ -140,11 +140,11 @@ def _reached(expression: CronExpression, clock: ZoneClock, after: int) -> Iterat
     """Yield the instants after ``after`` of a fixed-time schedule."""
     arrivals = Arrivals(clock)
     previous = after
-    for wall in walls_from(expression, clock.furthest_wall(after) + 1):
+    for wall in walls_from(expression, clock.furthest_wall(after)):
         instant = arrivals.first(wall)
         if instant > LAST:
             return
-        if instant > previous:  # several times in one gap are reached together
+        if instant > previous:  # not the first time itself; and several in a gap come together
             yield instant
             previous = instant
 
