@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from autocron.core.events import Claimed
 from autocron.core.machine import apply
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("autocron")
 _count = itertools.count(1)
-_said: Set[str] = set()
+# Functions, not names: what is defined anew is another one.
+_said: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 
 
 def run_in_place(app: App, known: TaskFunction, message: Message) -> TaskResult[Any]:
@@ -41,8 +43,8 @@ def run_in_place(app: App, known: TaskFunction, message: Message) -> TaskResult[
     from autocron.shell.clock import SystemClock
 
     clock = SystemClock()
-    if (message.run_at is not None or message.delay_seconds) and known.name not in _said:
-        _said.add(known.name)
+    if (message.run_at is not None or message.delay_seconds) and known.function not in _said:
+        _said.add(known.function)
         logger.warning(
             "%s was called for a later time, but autocron is not running: it runs now, in place",
             known.name,
