@@ -62,6 +62,9 @@ class Engine:
         keeps_house: Whether a step also fires cron occurrences, follows the clock and purges.
     """
 
+    #: How often who keeps house looks for what was kept long enough.
+    purge_every = timedelta(seconds=PURGE_EVERY_SECONDS)
+
     def __init__(
         self,
         store: Store,
@@ -193,13 +196,13 @@ class Engine:
         now = self.clock.now()
         stepped_seconds = self._follow_clock(now)
         settings = self.store.settings()
-        if settings != self._stored_settings:
+        if settings is not self._stored_settings and settings != self._stored_settings:
             self._stored_settings, self._settings = settings, Settings.read(settings)
-        fired = ticker.tick(now, settings, stepped_seconds)
+        fired = ticker.tick(now, self._stored_settings, stepped_seconds)
         if self._purge_at is None or now >= self._purge_at or stepped_seconds:
             # A full batch means that there is more, so the next step goes on with it.
             full = self._purge(self._settings, now) >= PURGE_BATCH
-            self._purge_at = now if full else now + timedelta(seconds=PURGE_EVERY_SECONDS)
+            self._purge_at = now if full else now + self.purge_every
         return fired, _earlier(self._purge_at, ticker.next_at)
 
     def _follow_clock(self, now: datetime) -> float:
@@ -235,10 +238,25 @@ class Engine:
         self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
     ) -> Optional[Task]:
         """Store the task of one occurrence; see :meth:`autocron.ports.Backend.fire`."""
+        stored = self.store.schedules(schedule.key)
+        if not stored or stored[0].watermark_at >= at:
+            return None
+        moved = changed(stored[0], watermark_at=at)
+        return self.store_occurrence(stored[0], moved, message, unless_active)
+
+    def store_occurrence(
+        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of one occurrence, once; see :class:`autocron.firing.Firing`."""
+        at = moved.watermark_at
         with self.store.transaction():
-            if not self._use_up(schedule, at):
-                return None
-            task = self._add_unless(unless_active, schedule.key, message)
+            if not self.store.swap_schedule(schedule, moved):
+                # It is not stored as it was known: another engine was here, or it has changed.
+                stored = self.store.schedules(schedule.key)
+                if not stored or stored[0].watermark_at >= at:
+                    return None
+                self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
+            task = self._add_unless(unless_active, schedule.key, message, at)
         if task is not None:
             self.wake()
         return task
@@ -262,7 +280,7 @@ class Engine:
             if not stored or stored[0].service == service:
                 return None
             self.store.swap_schedule(stored[0], replace(stored[0], service=service))
-            task = self._add_unless(unless_active, schedule.key, message)
+            task = self._add_unless(unless_active, schedule.key, message, None)
         if task is not None:
             self.wake()
         return task
@@ -341,22 +359,12 @@ class Engine:
             self.wake()
         return ended
 
-    def _use_up(self, schedule: Schedule, at: datetime) -> bool:
-        """Move the watermark of a schedule to an occurrence, unless it is there already."""
-        # Most often who asks knows the schedule as it is stored, so that it need not be read.
-        if schedule.watermark_at < at and self.store.swap_schedule(
-            schedule, changed(schedule, watermark_at=at)
-        ):
-            return True
-        stored = self.store.schedules(schedule.key)
-        if not stored or stored[0].watermark_at >= at:
-            return False
-        return self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
-
-    def _add_unless(self, unless_active: bool, key: str, message: Message) -> Optional[Task]:
+    def _add_unless(
+        self, unless_active: bool, key: str, message: Message, at: Optional[datetime]
+    ) -> Optional[Task]:
         if unless_active and self.store.has_in_hand(key):
             return None
-        task = new_task(message, self._new_id(), self.clock.now())
+        task = new_task(message, self._new_id(), self.clock.now(), at)
         self.store.add(task)
         return task
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import heapq
 import logging
 from datetime import datetime, timedelta, tzinfo
-from typing import Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
+from typing import Iterator, List, Mapping, Optional, Protocol, Tuple
 
+from autocron.core.arguments import NO_ARGUMENTS
 from autocron.core.cron import CronExpression, parse
 from autocron.core.errors import AutocronError
 from autocron.core.next_run import occurrences
 from autocron.core.schedule import Owed, Schedule, corrected_watermark, owed
 from autocron.core.task import Message, Task
-from autocron.core.values import changed, made
+from autocron.core.values import changed
 from autocron.ports import Store, Zones
 
 logger = logging.getLogger("autocron")
@@ -26,17 +27,21 @@ logger = logging.getLogger("autocron")
 SCHEDULES_VERSION = "schedules_version"
 SERVICE = "service"
 
-# The arguments of a cron function: none. The payload is the codec's text for them.
-NO_ARGUMENTS = "[[],{}]"
-
 
 class Firing(Protocol):
     """Stores the tasks of schedules: the engine."""
 
-    def fire(
-        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
+    def store_occurrence(
+        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
     ) -> Optional[Task]:
-        """Store the task of one occurrence, once; see :meth:`autocron.ports.Backend.fire`."""
+        """Store the task of one occurrence, once; see :meth:`autocron.ports.Backend.fire`.
+
+        Arguments:
+            schedule: The schedule as it is known; most often that is how it is stored.
+            moved: The same with the occurrence as its watermark.
+            message: What is to run.
+            unless_active: Store nothing while a task of the schedule waits or runs.
+        """
         ...
 
     def fire_at_start(
@@ -51,44 +56,55 @@ class _Plan:
 
     Attributes:
         schedule: The schedule, its watermark as far as we have moved it.
-        expression: Its expression.
-        zone: Its zone.
+        message: What each of its occurrences asks for.
+        skips: Whether an occurrence is left out while an earlier run is in hand.
         due_at: Its next occurrence; None if there is none.
-        following_at: The one after that.
     """
 
-    __slots__ = ("_coming", "due_at", "expression", "following_at", "grace", "schedule", "zone")
+    __slots__ = (
+        "_coming",
+        "_expression",
+        "_following_at",
+        "_grace",
+        "_zone",
+        "due_at",
+        "message",
+        "schedule",
+        "skips",
+    )
 
     def __init__(
         self, schedule: Schedule, expression: CronExpression, zone: tzinfo, after: datetime
     ) -> None:
         self.schedule = schedule
-        self.expression = expression
-        self.zone = zone
-        self.grace = timedelta(seconds=schedule.grace_seconds)
+        self.message = _message(schedule, waits=schedule.overlap == "wait")
+        self.skips = schedule.overlap == "skip"
+        self._expression = expression
+        self._zone = zone
+        self._grace = timedelta(seconds=schedule.grace_seconds)
         self._begin(after)
 
     def _begin(self, after: datetime) -> None:
-        self._coming: Iterator[datetime] = occurrences(self.expression, after, self.zone)
+        self._coming: Iterator[datetime] = occurrences(self._expression, after, self._zone)
         self.due_at = next(self._coming, None)
-        self.following_at = next(self._coming, None)
+        self._following_at = next(self._coming, None)
+
+    def is_on_time(self, now: datetime) -> bool:
+        """Tell whether one occurrence is owed, :attr:`due_at`, and on time; almost always so."""
+        following_at = self._following_at
+        assert self.due_at is not None
+        return (following_at is None or following_at > now) and now - self.due_at <= self._grace
 
     def owed(self, now: datetime) -> Owed:
-        """Tell which occurrences are to be run at an instant at which it is due."""
-        due_at, following_at = self.due_at, self.following_at
-        assert due_at is not None
-        if (following_at is None or following_at > now) and now - due_at <= self.grace:
-            # Almost always: one is due, and on time. Nothing has to be searched.
-            return Owed(on_time=(due_at,))
-        return owed(self.schedule, self.expression, self.zone, now)
+        """Search for the occurrences that are to be run at an instant at which it is due."""
+        return owed(self.schedule, self._expression, self._zone, now)
 
-    def move_on(self, watermark_at: datetime, now: datetime) -> None:
+    def move_on(self, now: datetime) -> None:
         """Plan what comes after that which was owed, and is stored now."""
-        self.schedule = changed(self.schedule, watermark_at=watermark_at)
-        if self.following_at is not None and self.following_at <= now:
-            self._begin(max(now, watermark_at))
+        if self._following_at is not None and self._following_at <= now:
+            self._begin(max(now, self.schedule.watermark_at))
         else:
-            self.due_at, self.following_at = self.following_at, next(self._coming, None)
+            self.due_at, self._following_at = self._following_at, next(self._coming, None)
 
 
 class CronTicker:
@@ -104,9 +120,10 @@ class CronTicker:
         self._store = store
         self._zones = zones
         self._firing = firing
+        self._seen: Optional[Mapping[str, str]] = None
         self._known_as: Optional[Tuple[str, str]] = None
-        self._plans: Dict[str, _Plan] = {}
-        self._due: List[Tuple[datetime, str]] = []
+        # By due time. No two have one key, so plans are never compared.
+        self._due: List[Tuple[datetime, str, _Plan]] = []
 
     @property
     def next_at(self) -> Optional[datetime]:
@@ -120,32 +137,35 @@ class CronTicker:
 
         Arguments:
             now: The present instant.
-            settings: The settings of the store; they tell when schedules were declared.
+            settings: The settings of the store; they tell when schedules were declared. The same
+                object is given as long as none has changed.
             stepped_seconds: By how many seconds the wall clock was just seen to step.
 
         Returns:
             The tasks that were stored.
         """
-        service = settings.get(SERVICE, "")
-        known_as = (settings.get(SCHEDULES_VERSION, ""), service)
         fired: List[Task] = []
-        if known_as != self._known_as or stepped_seconds:
-            self._read(now, stepped_seconds)
-            fired += self._fire_at_start(service)
-            self._known_as = known_as
-        while self._due and self._due[0][0] <= now:
-            key = self._due[0][1]
-            plan = self._plans[key]
+        if settings is not self._seen or stepped_seconds:
+            service = settings.get(SERVICE, "")
+            known_as = (settings.get(SCHEDULES_VERSION, ""), service)
+            if known_as != self._known_as or stepped_seconds:
+                self._read(now, stepped_seconds)
+                fired += self._fire_at_start(service)
+                self._known_as = known_as
+            self._seen = settings
+        due = self._due
+        while due and due[0][0] <= now:
+            _, key, plan = due[0]
             # Taken off only when all is stored: a full disk must not make us forget the schedule.
-            fired += self._fire_owed(plan, now)
+            self._fire_owed(plan, now, fired)
             if plan.due_at is None:
-                heapq.heappop(self._due)
+                heapq.heappop(due)
             else:
-                heapq.heapreplace(self._due, (plan.due_at, key))
+                heapq.heapreplace(due, (plan.due_at, key, plan))
         return tuple(fired)
 
     def _read(self, now: datetime, stepped_seconds: float) -> None:
-        self._plans, self._due = {}, []
+        self._due = []
         for schedule in self._store.schedules():
             watermark_at = corrected_watermark(schedule.watermark_at, now, stepped_seconds)
             if watermark_at != schedule.watermark_at:
@@ -159,30 +179,34 @@ class CronTicker:
             except AutocronError as error:
                 logger.error("schedule %s can not run here: %s", schedule.key, error)
                 continue
-            plan = self._plans[schedule.key] = _Plan(
-                schedule, expression, zone, schedule.watermark_at
-            )
+            plan = _Plan(schedule, expression, zone, schedule.watermark_at)
             if plan.due_at is not None:
-                heapq.heappush(self._due, (plan.due_at, schedule.key))
+                heapq.heappush(self._due, (plan.due_at, schedule.key, plan))
 
-    def _fire_owed(self, plan: _Plan, now: datetime) -> List[Task]:
-        found = plan.owed(now)
-        schedule, watermark_at = plan.schedule, plan.schedule.watermark_at
-        fired = []
-        for at in (*found.made_up, *found.on_time):
-            # "all" means every one of them, so they queue up instead of skipping each other.
-            in_turn = schedule.missed == "all" and at in found.made_up
-            task = self._fire_one(schedule, at, in_turn)
-            watermark_at = at
-            if task is not None:
-                fired.append(task)
-        plan.move_on(watermark_at, now)
-        return fired
+    def _fire_owed(self, plan: _Plan, now: datetime, fired: List[Task]) -> None:
+        if plan.is_on_time(now):
+            assert plan.due_at is not None
+            self._fire_one(plan, plan.due_at, plan.message, plan.skips, fired)
+        else:
+            found = plan.owed(now)
+            message, skips = plan.message, plan.skips
+            if plan.schedule.missed == "all" and skips:
+                # Every one of them is to run, so they queue up instead of skipping each other.
+                message, skips = _message(plan.schedule, waits=True), False
+            for at in found.made_up:
+                self._fire_one(plan, at, message, skips, fired)
+            for at in found.on_time:
+                self._fire_one(plan, at, plan.message, plan.skips, fired)
+        plan.move_on(now)
 
-    def _fire_one(self, schedule: Schedule, at: datetime, in_turn: bool) -> Optional[Task]:
-        waits = schedule.overlap == "wait" or (in_turn and schedule.overlap == "skip")
-        message = _message(schedule, at, waits)
-        return self._firing.fire(schedule, at, message, schedule.overlap == "skip" and not in_turn)
+    def _fire_one(
+        self, plan: _Plan, at: datetime, message: Message, skips: bool, fired: List[Task]
+    ) -> None:
+        moved = changed(plan.schedule, watermark_at=at)
+        task = self._firing.store_occurrence(plan.schedule, moved, message, skips)
+        plan.schedule = moved
+        if task is not None:
+            fired.append(task)
 
     def _fire_at_start(self, service: str) -> List[Task]:
         """Run what is to run once at the start of each period of service."""
@@ -190,7 +214,7 @@ class CronTicker:
         for schedule in self._store.schedules():
             if schedule.at_start and service and schedule.service != service:
                 # No occurrence of the schedule: it uses up none, and none keeps it from running.
-                message = _message(schedule, None, schedule.overlap == "wait")
+                message = _message(schedule, waits=schedule.overlap == "wait")
                 task = self._firing.fire_at_start(
                     schedule, service, message, schedule.overlap == "skip"
                 )
@@ -198,12 +222,6 @@ class CronTicker:
         return fired
 
 
-def _message(schedule: Schedule, at: Optional[datetime], waits: bool) -> Message:
-    return made(
-        Message,
-        name=schedule.name,
-        payload=NO_ARGUMENTS,
-        lock=schedule.key if waits else None,
-        schedule=schedule.key,
-        occurrence_at=at,
-    )
+def _message(schedule: Schedule, waits: bool) -> Message:
+    lock = schedule.key if waits else None
+    return Message(schedule.name, NO_ARGUMENTS, lock=lock, schedule=schedule.key)

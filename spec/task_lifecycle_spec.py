@@ -344,9 +344,8 @@ class DescribeANewTask:
             retries=5,
             backoff_seconds=60.0,
             schedule="S",
-            occurrence_at=NOW,
         )
-        task = new_task(message, "t-1", NOW)
+        task = new_task(message, "t-1", NOW, occurrence_at=NOW)
         assert (task.enqueued_at, task.run_at, task.elapsed) == (NOW, LATER, False)
         assert (task.priority, task.unique, task.lock) == (-7, "U", "L")
         assert (task.retries, task.backoff_seconds) == (5, 60.0)

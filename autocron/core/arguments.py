@@ -45,6 +45,10 @@ MAX_DEPTH = 100
 # default and to 640 (2,126 bits) at the least, and writer and reader may have different limits.
 _PLAIN_INT_LIMIT = 1 << 2000
 
+# What almost every run of a schedule is called with and returns; written and read at once.
+NO_ARGUMENTS = "[[],{}]"
+NO_RESULT = "null"
+
 _PICKLE = 'or choose start(serializer="pickle")'
 
 
@@ -100,6 +104,8 @@ def load_call(text: str) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
     Raises:
         NotStorable: The text is damaged, or nothing that ``dump_call`` wrote.
     """
+    if text == NO_ARGUMENTS:
+        return (), {}
     call = _from_text(text, "the stored arguments")
     if (
         type(call) is list
@@ -124,6 +130,8 @@ def dump_result(value: Any) -> str:
     Raises:
         NotStorable: The result can not be kept exactly; the message says where and why.
     """
+    if value is None:
+        return NO_RESULT
     try:
         return _to_text(_encode(value, 0))
     except _Refusal as refusal:

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Optional, Union
 
 from autocron.core.task import Failure
+from autocron.core.values import quick
 
 
+@quick
 @dataclass(frozen=True)
 class Claimed:
     """A worker took the task and is about to run it."""
@@ -17,6 +19,7 @@ class Claimed:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True)
 class Succeeded:
     """The function returned; ``result`` is the returned value as text."""
@@ -25,6 +28,7 @@ class Succeeded:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True)
 class Failed:
     """The function raised, or the task was given up."""
@@ -33,6 +37,7 @@ class Failed:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True)
 class AttemptFailed:
     """The function raised, and the task will be tried again, not before ``run_at``."""
@@ -41,6 +46,7 @@ class AttemptFailed:
     run_at: datetime
 
 
+@quick
 @dataclass(frozen=True)
 class WorkerLost:
     """The worker that held the task is gone; ``charged`` if a living supervisor saw it die."""
@@ -48,6 +54,7 @@ class WorkerLost:
     charged: bool
 
 
+@quick
 @dataclass(frozen=True)
 class HandedBack:
     """A living worker gave the task back, as if it had never claimed it.
@@ -59,6 +66,7 @@ class HandedBack:
     unknown_since_at: Optional[datetime] = None
 
 
+@quick
 @dataclass(frozen=True)
 class Cancelled:
     """Somebody took the call back before it ran."""
@@ -66,6 +74,7 @@ class Cancelled:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True)
 class Retried:
     """Somebody asked for a task that had failed, or was cancelled, to be run after all."""

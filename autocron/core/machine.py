@@ -22,7 +22,7 @@ from autocron.core.events import (
     WorkerLost,
 )
 from autocron.core.task import Task, TaskState
-from autocron.core.values import changed
+from autocron.core.values import twin
 
 TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyType(
     {
@@ -65,82 +65,51 @@ def apply(task: Task, event: Event) -> Task:
             f"{type(event).__name__} can not happen to task {task.id} ({task.name}), which is "
             f"{task.state.value}: {fitting} can"
         )
-    revision = task.revision + 1
+    after, fields = twin(task)
+    fields["state"] = state
+    fields["revision"] = task.revision + 1
     if isinstance(event, Claimed):
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=event.worker,
-            started_at=event.at,
-            attempt=task.attempt + 1,
-        )
-    if isinstance(event, Succeeded):
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=None,
-            finished_at=event.at,
-            result=event.result,
-            failure=None,
-            unknown_since_at=None,
-        )
-    if isinstance(event, Failed):
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=None,
-            finished_at=event.at,
-            failure=event.failure,
-            failures=task.failures + 1,
-        )
-    if isinstance(event, AttemptFailed):
+        fields["worker"] = event.worker
+        fields["started_at"] = event.at
+        fields["attempt"] = task.attempt + 1
+    elif isinstance(event, Succeeded):
+        fields["worker"] = None
+        fields["finished_at"] = event.at
+        fields["result"] = event.result
+        fields["failure"] = None
+        fields["unknown_since_at"] = None
+    elif isinstance(event, Failed):
+        fields["worker"] = None
+        fields["finished_at"] = event.at
+        fields["failure"] = event.failure
+        fields["failures"] = task.failures + 1
+    elif isinstance(event, AttemptFailed):
         # Its delay is elapsed time: it moves along when the wall clock is set.
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=None,
-            run_at=event.run_at,
-            elapsed=True,
-            failure=event.failure,
-            failures=task.failures + 1,
-            unknown_since_at=None,
-        )
-    if isinstance(event, WorkerLost):
+        fields["worker"] = None
+        fields["run_at"] = event.run_at
+        fields["elapsed"] = True
+        fields["failure"] = event.failure
+        fields["failures"] = task.failures + 1
+        fields["unknown_since_at"] = None
+    elif isinstance(event, WorkerLost):
         # The attempt stays counted: the function was known, and may have run in part or whole.
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=None,
-            deaths=task.deaths + (1 if event.charged else 0),
-            unknown_since_at=None,
-        )
-    if isinstance(event, HandedBack):
-        return changed(
-            task,
-            state=state,
-            revision=revision,
-            worker=None,
-            attempt=task.attempt - 1,
-            run_at=task.run_at if event.run_at is None else event.run_at,
-            unknown_since_at=event.unknown_since_at,
-        )
-    if isinstance(event, Cancelled):
-        return changed(task, state=state, revision=revision, finished_at=event.at)
-    # Retried: a new start. What it died of before is not held against it; the last failure
-    # stays readable until the task ends again.
-    return changed(
-        task,
-        state=state,
-        revision=revision,
-        run_at=event.at,
-        elapsed=False,
-        finished_at=None,
-        failures=0,
-        deaths=0,
-        unknown_since_at=None,
-    )
+        fields["worker"] = None
+        fields["deaths"] = task.deaths + (1 if event.charged else 0)
+        fields["unknown_since_at"] = None
+    elif isinstance(event, HandedBack):
+        fields["worker"] = None
+        fields["attempt"] = task.attempt - 1
+        fields["run_at"] = task.run_at if event.run_at is None else event.run_at
+        fields["unknown_since_at"] = event.unknown_since_at
+    elif isinstance(event, Cancelled):
+        fields["finished_at"] = event.at
+    else:
+        # Retried: a new start. What it died of before is not held against it; the last failure
+        # stays readable until the task ends again.
+        fields["run_at"] = event.at
+        fields["elapsed"] = False
+        fields["finished_at"] = None
+        fields["failures"] = 0
+        fields["deaths"] = 0
+        fields["unknown_since_at"] = None
+    return after

@@ -9,12 +9,14 @@ from typing import Union
 from autocron.core.events import AttemptFailed, Event, Failed, HandedBack, Succeeded, WorkerLost
 from autocron.core.retry import retry_delay_seconds
 from autocron.core.task import Failure, Task
+from autocron.core.values import quick
 
 MAX_DEATHS = 3
 UNKNOWN_PATIENCE_SECONDS = 60.0
 UNKNOWN_PAUSE_SECONDS = 5.0
 
 
+@quick
 @dataclass(frozen=True)
 class Returned:
     """The function returned; ``result`` is the returned value as text."""
@@ -22,6 +24,7 @@ class Returned:
     result: str
 
 
+@quick
 @dataclass(frozen=True)
 class Raised:
     """The function raised, or its result could not be stored."""
@@ -29,6 +32,7 @@ class Raised:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True)
 class Unknown:
     """The worker knows no task function of that name; ``reason`` says what it tried."""

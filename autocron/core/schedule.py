@@ -12,6 +12,7 @@ from typing import List, Optional, Tuple
 
 from autocron.core.cron import CronExpression
 from autocron.core.next_run import previous_run
+from autocron.core.values import quick
 
 MISSED_POLICIES = ("once", "skip", "all")
 OVERLAP_POLICIES = ("skip", "wait", "allow")
@@ -22,6 +23,7 @@ CLOCK_CORRECTION_SECONDS = 3 * 3600.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@quick
 @dataclass(frozen=True)
 class Schedule:
     """One ``@cron`` of one task function, as the store keeps it.
@@ -51,6 +53,7 @@ class Schedule:
     service: str = ""
 
 
+@quick
 @dataclass(frozen=True)
 class Owed:
     """What one look at a schedule found.

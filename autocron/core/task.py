@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Optional
 
-from autocron.core.values import made
+from autocron.core.values import made, quick
 
 MAX_NAME_LENGTH = 128
 MAX_ID_LENGTH = 63
@@ -35,6 +35,7 @@ class TaskState(enum.Enum):
         return self not in (TaskState.WAITING, TaskState.RUNNING)
 
 
+@quick
 @dataclass(frozen=True)
 class Failure:
     """Why a task failed, as text, since the exception itself may not exist elsewhere.
@@ -55,6 +56,7 @@ class Failure:
         return f"{self.type}: {self.message}" if self.message else self.type
 
 
+@quick
 @dataclass(frozen=True)
 class Message:
     """What is asked for by one call; a backend makes a :class:`Task` of it.
@@ -70,7 +72,6 @@ class Message:
         retries: How many attempts are made again after a failure.
         backoff_seconds: The delay before each of them; None is exponential backoff.
         schedule: The key of the schedule whose occurrence this is.
-        occurrence_at: That occurrence.
     """
 
     name: str
@@ -83,9 +84,9 @@ class Message:
     retries: int = 0
     backoff_seconds: Optional[float] = None
     schedule: Optional[str] = None
-    occurrence_at: Optional[datetime] = None
 
 
+@quick
 @dataclass(frozen=True)
 class Task:
     """One call of a task function, stored. Only :func:`autocron.core.machine.apply` changes one.
@@ -104,6 +105,7 @@ class Task:
         started_at: When the latest attempt began.
         finished_at: When it reached a final state.
         result: The returned value as opaque text; None unless it succeeded.
+        occurrence_at: The occurrence of the schedule; None for a call, or a run at the start.
         failure: Why it failed, or its latest attempt did; None once it has succeeded.
 
     The other attributes are those of :class:`Message`.
@@ -135,13 +137,16 @@ class Task:
     failure: Optional[Failure] = None
 
 
-def new_task(message: Message, task_id: str, now: datetime) -> Task:
+def new_task(
+    message: Message, task_id: str, now: datetime, occurrence_at: Optional[datetime] = None
+) -> Task:
     """Make the waiting task that a message asks for.
 
     Arguments:
         message: What is asked for.
         task_id: Its id, under 64 characters.
         now: The instant of the call.
+        occurrence_at: The occurrence of the message's schedule, if it is one.
 
     Returns:
         A waiting task, due at ``message.run_at``, or when its delay has elapsed.
@@ -163,5 +168,5 @@ def new_task(message: Message, task_id: str, now: datetime) -> Task:
         retries=message.retries,
         backoff_seconds=message.backoff_seconds,
         schedule=message.schedule,
-        occurrence_at=message.occurrence_at,
+        occurrence_at=occurrence_at,
     )

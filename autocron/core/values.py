@@ -6,21 +6,53 @@ one besides. For values of 25 fields that is most of what a task costs; these do
 
 from __future__ import annotations
 
-from typing import Any, Type, TypeVar
+from dataclasses import MISSING, fields
+from typing import Any, Dict, List, Tuple, Type, TypeVar
 
 Value = TypeVar("Value")
 
 
-def made(kind: Type[Value], **fields: Any) -> Value:
+def quick(kind: Type[Value]) -> Type[Value]:
+    """Give a frozen dataclass an ``__init__`` that sets its fields without asking for each.
+
+    Arguments:
+        kind: The class, decorated with ``dataclass(frozen=True)``; without slots,
+            ``__post_init__`` and default factories.
+    """
+    known: Dict[str, Any] = {}
+    parameters: List[str] = []
+    lines = ["fields = self.__dict__"]
+    for field in fields(kind):  # type: ignore[arg-type]
+        parameters.append(field.name)
+        if field.default is not MISSING:
+            known[f"_{field.name}"] = field.default
+            parameters[-1] += f"=_{field.name}"
+        lines.append(f"fields[{field.name!r}] = {field.name}")
+    # Written as text and compiled, as dataclasses does it too.
+    exec(f"def __init__(self, {', '.join(parameters)}):\n " + "\n ".join(lines), known)
+    known["__init__"].__annotations__ = kind.__init__.__annotations__
+    kind.__init__ = known["__init__"]  # type: ignore[method-assign]
+    return kind
+
+
+def made(kind: Type[Value], **given: Any) -> Value:
     """Make a value of a frozen dataclass without slots and ``__post_init__``.
 
     Arguments:
         kind: The class.
-        fields: Its fields; those with a plain default may be left out.
+        given: Its fields; those with a plain default may be left out, and cost nothing then.
     """
     value = object.__new__(kind)
-    value.__dict__.update(fields)
+    value.__dict__.update(given)
     return value
+
+
+def twin(value: Value) -> Tuple[Value, Dict[str, Any]]:
+    """Return a copy of a frozen value, and its fields, to be changed before anyone sees it."""
+    after = object.__new__(type(value))
+    of_after = after.__dict__
+    of_after.update(value.__dict__)
+    return after, of_after
 
 
 def changed(value: Value, **changes: Any) -> Value:
@@ -30,8 +62,6 @@ def changed(value: Value, **changes: Any) -> Value:
         value: The value; it stays as it is.
         changes: The fields to change.
     """
-    after = object.__new__(type(value))
-    fields = after.__dict__
-    fields.update(value.__dict__)
-    fields.update(changes)
+    after, of_after = twin(value)
+    of_after.update(changes)
     return after

@@ -197,7 +197,7 @@ class Machine:
             self.accepted.append(task.id)
         next_at, now = tick.next_at, self.clock.now()
         if next_at is None or next_at > now:
-            next_at = keeper.needed_at(now, self._ended)
+            next_at = keeper.needed_at(self._ended)
         if next_at is not None:
             self._plan_supervisor(self.clock.true(next_at))
 

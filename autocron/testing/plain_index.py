@@ -17,85 +17,29 @@ from autocron.core.task import Task
 Entry = Tuple[datetime, int, int, Task]
 Tasks = Dict[str, Task]
 
-_EMPTY: Tasks = {}
 
-
-class Shelf:
-    """The tasks in one state.
-
-    Attributes:
-        tasks: The tasks, by id.
-        ended: When they ended, as a heap; tasks that are there no more may stand in it.
-    """
+class Ended:
+    """When tasks in one final state ended: a heap, in which purged tasks may still stand."""
 
     def __init__(self) -> None:
-        self.tasks: Tasks = {}
-        self.ended: List[Entry] = []
+        self._heap: List[Entry] = []
+        self._count = 0
 
-    def put(self, task: Task) -> None:
-        """Put a task in."""
-        self.tasks[task.id] = task
+    def put(self, task: Task, age: int) -> None:
+        """Note that a task has ended."""
+        if task.finished_at is not None:
+            self._count += 1
+            heapq.heappush(self._heap, (task.finished_at, age, self._count, task))
 
-    def take(self, task: Task) -> None:
-        """Take a task out, as it was put in."""
-        del self.tasks[task.id]
-
-    def of_schedule(self, key: str) -> Tasks:
-        """Return tasks among which are all of a schedule."""
-        return self.tasks
-
-    def of_unique(self, key: str) -> Tasks:
-        """Return tasks among which are all with a unique key."""
-        return self.tasks
-
-
-class GroupedShelf(Shelf):
-    """A shelf whose tasks are found by their keys, as the engine asks for what has not ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._schedules: Dict[str, Tasks] = {}
-        self._uniques: Dict[str, Tasks] = {}
-
-    def put(self, task: Task) -> None:
-        """Put a task in."""
-        self.tasks[task.id] = task
-        if task.schedule is not None:
-            _put(self._schedules, task.schedule, task)
-        if task.unique is not None:
-            _put(self._uniques, task.unique, task)
-
-    def take(self, task: Task) -> None:
-        """Take a task out, as it was put in."""
-        del self.tasks[task.id]
-        if task.schedule is not None:
-            _take(self._schedules, task.schedule, task)
-        if task.unique is not None:
-            _take(self._uniques, task.unique, task)
-
-    def of_schedule(self, key: str) -> Tasks:
-        """Return the tasks of a schedule."""
-        return self._schedules.get(key, _EMPTY)
-
-    def of_unique(self, key: str) -> Tasks:
-        """Return the tasks with a unique key."""
-        return self._uniques.get(key, _EMPTY)
-
-
-def _put(groups: Dict[str, Tasks], key: str, task: Task) -> None:
-    group = groups.get(key)
-    if group is None:
-        groups[key] = {task.id: task}
-    else:
-        group[task.id] = task
-
-
-def _take(groups: Dict[str, Tasks], key: str, task: Task) -> None:
-    group = groups[key]
-    if len(group) == 1:
-        del groups[key]
-    else:
-        del group[task.id]
+    def take(self, before: datetime, stored: Mapping[str, Task]) -> Optional[Entry]:
+        """Take out the first that ended before an instant and is still there."""
+        heap = self._heap
+        while heap and heap[0][0] < before:
+            entry = heapq.heappop(heap)
+            task = entry[3]
+            if stored.get(task.id) is task:
+                return entry
+        return None
 
 
 class DueOrder:
@@ -115,7 +59,7 @@ class DueOrder:
         self._waiting = waiting
         self._count = 0
         self._heaps: Dict[int, List[Entry]] = {}
-        self._descending: List[int] = []  # the priorities negated, as insort() sorts upwards
+        self._levels: List[Tuple[int, List[Entry]]] = []  # by descending priority, negated
         self._of_lock: Dict[str, Dict[int, List[Entry]]] = {}
         self._holders: Dict[str, int] = {}
         self._later: List[Entry] = []
@@ -128,7 +72,7 @@ class DueOrder:
         heap = self._heaps.get(task.priority)
         if heap is None:
             heap = self._heaps[task.priority] = []
-            insort(self._descending, -task.priority)
+            insort(self._levels, (-task.priority, heap))
         if task.lock is None:
             heapq.heappush(heap, entry)
         else:
@@ -164,8 +108,7 @@ class DueOrder:
 
     def claimable(self, now: datetime) -> Optional[Task]:
         """Return the task to run next at an instant."""
-        for negated in self._descending:
-            heap = self._heaps[-negated]
+        for _, heap in self._levels:
             while heap:
                 task = heap[0][3]
                 if self._stored.get(task.id) is not task:

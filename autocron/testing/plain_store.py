@@ -6,20 +6,20 @@ the specification plays the same random histories on it as on SQLite.
 
 from __future__ import annotations
 
-import heapq
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Tuple, Type
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
-from autocron.testing.plain_index import DueOrder, GroupedShelf, Shelf
+from autocron.testing.plain_index import DueOrder, Ended, Tasks
 
 _UTC = timezone.utc
+_WAITING, _RUNNING = TaskState.WAITING, TaskState.RUNNING
 _INSTANTS = (
     "enqueued_at",
     "run_at",
@@ -78,20 +78,16 @@ class PlainStore:
         self._forget()
 
     def _forget(self) -> None:
-        self._tasks: Dict[str, Task] = {}
+        self._tasks: Tasks = {}
         self._ages: Dict[str, int] = {}
+        self._in: Dict[TaskState, Tasks] = {state: {} for state in TaskState}
+        self._waiting = self._in[TaskState.WAITING]
+        self._due = DueOrder(self._tasks, self._waiting)
+        self._ended = {state: Ended() for state in TaskState if state.is_final}
+        self._in_hand: Dict[str, int] = {}  # how many tasks of a schedule wait or run
+        self._uniques: Dict[str, Tasks] = {}  # the waiting tasks with a unique key
         self._schedules: Dict[str, Schedule] = {}
-        self._settings: Dict[str, str] = {}
-        self._waiting, self._running = GroupedShelf(), GroupedShelf()
-        self._shelves: Dict[TaskState, Shelf] = {
-            TaskState.WAITING: self._waiting,
-            TaskState.RUNNING: self._running,
-            TaskState.SUCCEEDED: Shelf(),
-            TaskState.FAILED: Shelf(),
-            TaskState.CANCELLED: Shelf(),
-        }
-        self._due = DueOrder(self._tasks, self._waiting.tasks)
-        self._count = 0
+        self._settings: Mapping[str, str] = {}
 
     def open(self) -> None:
         """Do nothing: it is usable as it is."""
@@ -141,7 +137,7 @@ class PlainStore:
             if task.id in self._tasks:
                 raise StoreError(f"can not store task {task.id}: its id is taken")
             self._added += 1
-            self._put(task.id, self._added, _in_utc(task))
+            self._put(self._added, None, _in_utc(task))
 
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
@@ -153,33 +149,56 @@ class PlainStore:
                 return False
             if after.id != before.id:
                 after = replace(after, id=before.id)
-            self._put(before.id, self._ages[before.id], _in_utc(after))
+            self._put(self._ages[before.id], stored, _in_utc(after))
             return True
 
-    def _put(self, task_id: str, age: int, after: Optional[Task]) -> None:
-        """Make a task what it is to be; None removes it. The only place where tasks change."""
-        before = self._tasks.get(task_id)
+    def _put(self, age: int, before: Optional[Task], after: Optional[Task]) -> None:
+        """Make a task what it is to be; None is one that is not stored.
+
+        The only place where tasks change.
+        """
         if self.depth:
-            self.undo.append((self._put, (task_id, age, before)))
+            self.undo.append((self._put, (age, after, before)))
         if before is not None:
-            shelf = self._shelves[before.state]
-            shelf.take(before)
-            if shelf is self._running and before.lock is not None:
-                self._due.release(before.lock)
+            self._take_out(before)
         if after is None:
-            del self._tasks[task_id], self._ages[task_id]
+            assert before is not None
+            del self._tasks[before.id], self._ages[before.id]
+        else:
+            self._tasks[after.id] = after
+            self._put_in(after, age)
+        if before is None and after is not None:
+            self._ages[after.id] = age
+
+    def _take_out(self, task: Task) -> None:
+        state = task.state
+        del self._in[state][task.id]
+        if state is _WAITING:
+            if task.unique is not None:
+                _take(self._uniques, task.unique, task)
+        elif state is _RUNNING:
+            if task.lock is not None:
+                self._due.release(task.lock)
+        else:
             return
-        self._tasks[task_id], self._ages[task_id] = after, age
-        shelf = self._shelves[after.state]
-        shelf.put(after)
-        if shelf is self._waiting:
-            self._due.put(after, age)
-        elif shelf is self._running:
-            if after.lock is not None:
-                self._due.hold(after.lock)
-        elif after.finished_at is not None:
-            self._count += 1
-            heapq.heappush(shelf.ended, (after.finished_at, age, self._count, after))
+        if task.schedule is not None:
+            self._in_hand[task.schedule] -= 1
+
+    def _put_in(self, task: Task, age: int) -> None:
+        state = task.state
+        self._in[state][task.id] = task
+        if state is _WAITING:
+            self._due.put(task, age)
+            if task.unique is not None:
+                self._uniques.setdefault(task.unique, {})[task.id] = task
+        elif state is _RUNNING:
+            if task.lock is not None:
+                self._due.hold(task.lock)
+        else:
+            self._ended[state].put(task, age)
+            return
+        if task.schedule is not None:
+            self._in_hand[task.schedule] = self._in_hand.get(task.schedule, 0) + 1
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
@@ -225,18 +244,9 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks")
-            tasks = self._tasks
-            if state is not None:
-                shelf = self._shelves[state]
-                tasks = shelf.tasks
-                if not tasks:
-                    return []
-                if schedule is not None:
-                    tasks = shelf.of_schedule(schedule)
-                elif unique is not None:
-                    tasks = shelf.of_unique(unique)
-            if not tasks:
-                return []
+            tasks = self._tasks if state is None else self._in[state]
+            if state is _WAITING and unique is not None:
+                tasks = self._uniques.get(unique, {})
             found = [
                 task
                 for task in tasks.values()
@@ -254,7 +264,7 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks of a schedule")
-            return bool(self._waiting.of_schedule(schedule) or self._running.of_schedule(schedule))
+            return self._in_hand.get(schedule, 0) > 0
 
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
@@ -265,8 +275,8 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("count the tasks")
-            counts = {state: len(self._shelves[state].tasks) for state in TaskState}
-            due = (task.run_at for task in self._waiting.tasks.values() if task.run_at <= now)
+            counts = {state: len(tasks) for state, tasks in self._in.items()}
+            due = (task.run_at for task in self._waiting.values() if task.run_at <= now)
             return Stats(counts, min(due, default=None))
 
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
@@ -283,18 +293,20 @@ class PlainStore:
         Raises:
             StoreError: The state is not final.
         """
-        if state is TaskState.WAITING or state is TaskState.RUNNING:
+        ended = self._ended.get(state)
+        if ended is None:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         removed = 0
         with self._lock:
             if self.is_undone:
                 raise _undone(f"purge {state.value} tasks")
-            heap = self._shelves[state].ended
-            while heap and heap[0][0] < finished_before and removed < limit:
-                _, age, _, task = heapq.heappop(heap)
-                if self._tasks.get(task.id) is task:
-                    self._put(task.id, age, None)
-                    removed += 1
+            while removed < limit:
+                entry = ended.take(finished_before, self._tasks)
+                if entry is None:
+                    break
+                _, age, _, task = entry
+                self._put(age, task, None)
+                removed += 1
         return removed
 
     def shift(self, seconds: float) -> int:
@@ -303,10 +315,10 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("shift delays")
-            delayed = [task for task in self._waiting.tasks.values() if task.elapsed]
+            delayed = [task for task in self._waiting.values() if task.elapsed]
             for task in delayed:
                 moved = replace(task, run_at=_moved(task.run_at, by), revision=task.revision + 1)
-                self._put(task.id, self._ages[task.id], moved)
+                self._put(self._ages[task.id], task, moved)
             return len(delayed)
 
     # -- schedules and settings -----------------------------------------------------------------
@@ -355,23 +367,23 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("read the settings")
-            return self._settings.copy()
+            return self._settings
 
     def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
         """Set settings; None removes one. All are changed, or none."""
         with self._lock:
             if self.is_undone:
                 raise _undone("change the settings")
-            for name, value in changes.items():
-                self._put_setting(name, value)
+            settings = {**self._settings, **changes}
+            self._put_settings(
+                {name: value for name, value in settings.items() if value is not None}
+            )
 
-    def _put_setting(self, name: str, value: Optional[str]) -> None:
+    def _put_settings(self, settings: Mapping[str, str]) -> None:
         if self.depth:
-            self.undo.append((self._put_setting, (name, self._settings.get(name))))
-        if value is None:
-            self._settings.pop(name, None)
-        else:
-            self._settings[name] = value
+            self.undo.append((self._put_settings, (self._settings,)))
+        # Never changed, only replaced: whoever holds them sees whether they are the same.
+        self._settings = MappingProxyType(dict(settings))
 
 
 def _undone(doing: str) -> StoreError:
@@ -379,6 +391,13 @@ def _undone(doing: str) -> StoreError:
         f"can not {doing} in a plain store: an error has undone this transaction; let the error "
         f"pass and begin again"
     )
+
+
+def _take(groups: Dict[str, Tasks], key: str, task: Task) -> None:
+    group = groups[key]
+    del group[task.id]
+    if not group:
+        del groups[key]
 
 
 def _moved(at: datetime, by: timedelta) -> datetime:

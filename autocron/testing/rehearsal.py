@@ -286,11 +286,11 @@ class SessionEngine(Engine):
         """Store the task of one call; see :meth:`autocron.ports.Backend.enqueue`."""
         return self._remember(super().enqueue(message))
 
-    def fire(
-        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
+    def store_occurrence(
+        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
     ) -> Optional[Task]:
-        """Store the task of one occurrence; see :meth:`autocron.ports.Backend.fire`."""
-        task = super().fire(schedule, at, message, unless_active)
+        """Store the task of one occurrence; see :class:`autocron.firing.Firing`."""
+        task = super().store_occurrence(schedule, moved, message, unless_active)
         return None if task is None else self._remember(task)
 
     def fire_at_start(

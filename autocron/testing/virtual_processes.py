@@ -18,34 +18,36 @@ class House(Engine):
     """The supervisor's engine; it tells what has become of each occurrence."""
 
     recorder: Recorder
+    purge_every = timedelta(seconds=PURGE_WITHIN_SECONDS)
 
-    def fire(
-        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
+    def store_occurrence(
+        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
     ) -> Optional[Task]:
-        task = super().fire(schedule, at, message, unless_active)
-        self.recorder.occurrence(schedule, at, task)
+        task = super().store_occurrence(schedule, moved, message, unless_active)
+        self.recorder.occurrence(schedule, moved.watermark_at, task)
         return task
 
-    def needed_at(self, now: datetime, ended: Deque[datetime]) -> Optional[datetime]:
+    def needed_at(self, ended: Deque[datetime]) -> Optional[datetime]:
         """Tell when there is something to do: an occurrence, or results that have expired.
 
         A real supervisor looks every half minute whether there are any, a million times a year.
-        Here they go with the next occurrence, or, if none is near, a while after they expired.
+        Here they go a while after they expired.
 
         Arguments:
-            now: The present instant.
             ended: When tasks ended that may not have been purged yet; what was, is taken out.
 
         Returns:
             The instant; None if nothing is to come.
         """
         keep = timedelta(seconds=self._settings.result_ttl)
-        while ended and ended[0] + keep < now:
+        assert self._purge_at is not None
+        purged_at = self._purge_at - self.purge_every
+        while ended and ended[0] + keep < purged_at:
             ended.popleft()
         next_at = None if self._ticker is None else self._ticker.next_at
         if not ended:
             return next_at
-        purge_at = ended[0] + keep + timedelta(seconds=PURGE_WITHIN_SECONDS)
+        purge_at = ended[0] + keep + self.purge_every
         return purge_at if next_at is None else min(next_at, purge_at)
 
 

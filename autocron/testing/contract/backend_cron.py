@@ -36,7 +36,7 @@ def _schedule(bench: Bench, **changes: Any) -> Tuple[Schedule, Callable[[float],
 
 
 def _fired(bench: Bench, schedule: Schedule, at: datetime, unless_active: bool = False) -> bool:
-    message = Message(schedule.name, "[[],{}]", schedule=schedule.key, occurrence_at=at)
+    message = Message(schedule.name, "[[],{}]", schedule=schedule.key)
     task = bench.backend.fire(schedule, at, message, unless_active)
     if task is None:
         return False
