@@ -2,7 +2,8 @@
 
 Importing ``autocron.testing`` says "this is a test". From then on the calls of the default App go
 to a *session*: a database in memory, and a clock. ``autocron.start()`` starts nothing, says so in
-one log line, and returns False; it only takes over the application's zone and serializer.
+one log line (a warning where neither pytest nor unittest is loaded, so that nothing seems to test),
+and returns False; it only takes over the application's zone and serializer.
 ``stop()`` does nothing. So ``run_pending()`` needs no set-up. Since functions run in this process,
 they may be decorated anywhere, also inside a test.
 
@@ -43,6 +44,7 @@ import contextvars
 import importlib
 import logging
 import os
+import sys
 import tempfile
 import threading
 from datetime import datetime, timedelta, timezone
@@ -625,6 +627,13 @@ class DescribeTheStartOfAnApplication:
         assert list(tmp_path.iterdir()) == []
         app.stop()
         assert app.is_active
+
+    @pytest.mark.parametrize("loaded", ["", "pytest", "unittest"])
+    def it_warns_where_nothing_seems_to_test(self, session, app, caplog, monkeypatch, loaded):
+        for name in {"pytest", "unittest"} - {loaded}:
+            monkeypatch.delitem(sys.modules, name)
+        app.start("project.db")
+        assert [record.levelname for record in caplog.records] == ([] if loaded else ["WARNING"])
 
     def it_takes_over_the_zone_of_the_application(self, app):
         @app.cron("30 2 * * *")

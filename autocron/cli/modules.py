@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -43,12 +44,18 @@ def read_tasks(name: str, tz: object = None) -> Tuple[Reader, List[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ScheduleWarning)
+        # That start() starts nothing is what was asked for here, and no news.
+        logger = logging.getLogger("autocron")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
         try:
             __import__(name.partition(":")[0])
         except Exception as error:
             raise Broken(f"can not import {name.partition(':')[0]}: {_told(error)}") from error
         except SystemExit as error:
             raise Broken(f"importing {name.partition(':')[0]} ends the process: {error}") from error
+        finally:
+            logger.setLevel(level)
         reader = Reader(name, tz)  # type: ignore[arg-type]
     slips = [
         f"{os.path.relpath(one.filename)}, line {one.lineno}: {one.message}"

@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
@@ -34,6 +35,7 @@ logger = logging.getLogger("autocron")
 
 ENGINE_VARIABLE = "AUTOCRON_TEST_ENGINE"
 ENGINES = ("memory", "plain", "sqlite")
+_TEST_FRAMEWORKS = {"pytest", "unittest"}
 
 _count = itertools.count(1)
 
@@ -160,7 +162,10 @@ class Rehearsal:
         self, database: Union[str, os.PathLike[str]], tz: Optional[str], serializer: str
     ) -> None:
         """Do what ``autocron.start()`` does in a test: take over its zone and serializer."""
-        logger.info(
+        # Where nothing tests, the import is a mistake, and calls that stay in memory are lost.
+        is_a_test = not _TEST_FRAMEWORKS.isdisjoint(sys.modules)
+        logger.log(
+            logging.INFO if is_a_test else logging.WARNING,
             "autocron: start(%r) starts nothing in a test (autocron.testing is imported); "
             "run_pending() runs what was called",
             os.fspath(database),

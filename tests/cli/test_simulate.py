@@ -98,6 +98,12 @@ class TestSimulate:
         assert "  leap '0 0 29 2 *' has no occurrence in the span" in lines
         assert any(line.startswith("  hourly skips 2 occurrences") for line in lines)
 
+    def test_says_nothing_of_a_start_that_starts_nothing(self, capsys, caplog, module, monkeypatch):
+        for name in ("pytest", "unittest"):
+            monkeypatch.delitem(sys.modules, name)
+        assert run(capsys, "simulate", module("shop_eight", TASKS), *SPAN)[0] == 0
+        assert caplog.messages == []
+
     def test_prints_json(self, capsys, module):
         code, out, _ = run(capsys, "simulate", module("shop_two", TASKS), *SPAN, "--json")
         told = json.loads(out)
