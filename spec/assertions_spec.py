@@ -30,18 +30,11 @@ import pytest
 
 import autocron
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import AutocronError, InvalidTask
 from autocron.testing import QueueAssertionError
+from spec.benches import NOW
 from spec.tables import table
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -21,6 +21,8 @@ from autocron.testing.runner import name_of
 from autocron.zones import load_zone
 
 START = "2024-03-01 00:00"
+# When sessions begin.
+NOW = "2024-03-01 12:00"
 
 
 class Wakes:

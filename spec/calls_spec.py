@@ -24,14 +24,8 @@ from autocron.app import App
 from autocron.core.errors import InvalidTask, NotStorable
 from autocron.options import DelayOptions
 from autocron.result import TaskResult
+from spec.benches import NOW
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from spec.benches import Bench
+from autocron import testing
+from autocron.app import App
+from spec.benches import NOW, Bench
 
 # A slow machine is no broken promise.
 settings.register_profile("spec", deadline=None)
@@ -22,3 +24,31 @@ def bench():
     bench = Bench()
     yield bench
     bench.store.close()
+
+
+@pytest.fixture
+def app():
+    return App()
+
+
+@pytest.fixture
+def session(app):
+    """A session of the App, on a clock that the clause moves."""
+    with testing.session(now=NOW, tz="UTC", app=app) as session:
+        yield session
+
+
+@pytest.fixture
+def ran():
+    """With what ``note`` was run."""
+    return []
+
+
+@pytest.fixture
+def note(app, ran):
+    @app.delay
+    def note(what=None):
+        ran.append(what)
+        return what
+
+    return note

@@ -21,29 +21,17 @@ import pytest
 
 import autocron
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.core.outcome import MAX_DEATHS
 from autocron.testing import PlannedCrash, UnusedPlan
+from spec.benches import NOW
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
 
 
 @pytest.fixture(params=["memory", "plain", "sqlite"])
 def session(app, request):
     with testing.session(now=NOW, tz="UTC", app=app, engine=request.param) as session:
         yield session
-
-
-@pytest.fixture
-def ran():
-    return []
 
 
 @pytest.fixture

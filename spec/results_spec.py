@@ -20,26 +20,12 @@ import pytest
 
 import autocron
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import ResultNotReady, TaskFailed, WaitTimeout
 from autocron.result import TaskResult
 from autocron.shell.invoke import MAX_RESULT
 from spec.benches import work
 from spec.tables import table
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
-
-
-@pytest.fixture
-def session(app):
-    with testing.session(now=NOW, tz="UTC", app=app) as session:
-        yield session
 
 
 @pytest.fixture

@@ -30,41 +30,13 @@ import pytest
 
 import autocron
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import AutocronError, StoreError
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import Report, RunawayTasks
 from autocron.testing.contract import STORE_CHECKS
 from autocron.testing.only import OnlyStore
+from spec.benches import NOW
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
-
-
-@pytest.fixture
-def session(app):
-    with testing.session(now=NOW, tz="UTC", app=app) as session:
-        yield session
-
-
-@pytest.fixture
-def ran():
-    return []
-
-
-@pytest.fixture
-def note(app, ran):
-    @app.delay
-    def note(what=None):
-        ran.append(what)
-        return what
-
-    return note
 
 
 @pytest.fixture

@@ -28,18 +28,11 @@ from datetime import timedelta, timezone
 import pytest
 
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import InvalidSchedule, InvalidTask, ScheduleWarning
 from autocron.registry import main_module_name
+from spec.benches import NOW
 from spec.tables import table
 from spec.zones import at
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
 
 
 def only(app):

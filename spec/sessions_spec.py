@@ -58,6 +58,7 @@ from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.testing import Report
+from spec.benches import NOW
 from spec.tables import table
 from spec.zones import at
 
@@ -65,34 +66,6 @@ try:
     import time_machine
 except ImportError:  # there is none for the oldest Python
     time_machine = None
-
-NOW = "2024-03-01 12:00"
-
-
-@pytest.fixture
-def app():
-    return App()
-
-
-@pytest.fixture
-def session(app):
-    with testing.session(now=NOW, tz="UTC", app=app) as session:
-        yield session
-
-
-@pytest.fixture
-def ran():
-    return []
-
-
-@pytest.fixture
-def note(app, ran):
-    @app.delay
-    def note(what=None):
-        ran.append(what)
-        return what
-
-    return note
 
 
 class DescribeATaskResult:

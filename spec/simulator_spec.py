@@ -36,7 +36,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from autocron.app import App
 from autocron.core.errors import AutocronError, InvalidSchedule
 from autocron.testing.faults import Faults
 from autocron.testing.simulator import simulate
@@ -50,16 +49,6 @@ MINUTE = timedelta(minutes=1)
 SEEDS = int(os.environ.get("AUTOCRON_SEEDS", "150"))
 FIRST_SEED = int(os.environ.get("AUTOCRON_FIRST_SEED", "1000"))
 CHUNKS = 10
-
-
-@pytest.fixture
-def app():
-    return App()
-
-
-@pytest.fixture
-def ran():
-    return []
 
 
 @pytest.fixture

@@ -40,24 +40,17 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from autocron import testing
-from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.testing import Report, SleepWarning
+from spec.benches import NOW
 from spec.tables import table
 from spec.zones import at, zone
-
-NOW = "2024-03-01 12:00"
 
 
 @pytest.fixture(params=["memory", "plain", "sqlite"])
 def session(app, request):
     with testing.session(now=NOW, tz="UTC", app=app, engine=request.param) as session:
         yield session
-
-
-@pytest.fixture
-def app():
-    return App()
 
 
 @pytest.fixture

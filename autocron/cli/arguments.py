@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from typing import Any, Callable, Iterable, List, NoReturn, Sequence
+from datetime import datetime, timezone, tzinfo
+from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence, Tuple
 
-from autocron.core.errors import AutocronError
+from autocron import zones
+from autocron.core.errors import AutocronError, InvalidSchedule
+
+# What help says of --tz where a module's schedules are read.
+ZONE_OF_SCHEDULES = "the zone of schedules that name none (default: the local one)"
 
 
 class UsageError(AutocronError, ValueError):
@@ -78,3 +83,57 @@ def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
 def given(options: argparse.Namespace, names: Iterable[str]) -> List[str]:
     """Return those of some option names that were used."""
     return [name for name in names if getattr(options, name) not in (None, False)]
+
+
+def add_runs_options(parser: Parser, about_zone: str) -> None:
+    """Add the options of what lists runs to come: ``-n``, ``--tz``, ``--after``, ``--json``.
+
+    Arguments:
+        parser: The parser.
+        about_zone: What help says of ``--tz``.
+    """
+    parser.add_argument("--tz", metavar="ZONE", help=about_zone)
+    parser.add_argument(
+        "-n",
+        type=whole_number(1, 10_000),
+        default=5,
+        metavar="COUNT",
+        help="how many runs to show (default 5)",
+    )
+    parser.add_argument(
+        "--after", metavar="TIME", help="show the runs after this time, such as 2026-03-29T00:00"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def read_zone(name: Optional[str]) -> Tuple[str, tzinfo]:
+    """Return the name and the zone of ``--tz``; None is the local one."""
+    if name is None:
+        return zones.LOCAL, zones.LocalZone()
+    try:
+        return name, zones.load_zone(name)
+    except InvalidSchedule as error:
+        raise UsageError(f"{error}{did_you_mean(name, _zone_names())}") from None
+
+
+def _zone_names() -> List[str]:
+    try:
+        import zoneinfo
+    except ImportError:
+        return []
+    return [zones.LOCAL, "UTC", *sorted(zoneinfo.available_timezones())]
+
+
+def read_after(text: str, zone: tzinfo) -> datetime:
+    """Return the instant of ``--after``; without an offset it is on the clock of the zone."""
+    try:
+        # Python 3.8 does not know the Z.
+        given = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in "Zz" else text)
+        if given.tzinfo is None:
+            given = given.replace(tzinfo=zone)
+        return given.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--after: {text!r} is no time; expected one such as 2026-03-29T00:00 (on the clock of "
+            "the zone), or with an offset, 2026-03-29T00:00+01:00"
+        ) from None

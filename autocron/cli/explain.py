@@ -6,11 +6,17 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
-from datetime import datetime, timezone, tzinfo
-from typing import Any, Dict, List, Optional, Tuple
+from datetime import datetime, tzinfo
+from typing import Any, Dict, List, Optional
 
 from autocron import zones
-from autocron.cli.arguments import Parser, UsageError, did_you_mean, whole_number
+from autocron.cli.arguments import (
+    Parser,
+    UsageError,
+    add_runs_options,
+    read_after,
+    read_zone,
+)
 from autocron.cli.formatting import (
     Screen,
     duration,
@@ -82,20 +88,7 @@ def run(words: List[str]) -> int:
     parser.add_argument(
         "fields", nargs="*", metavar="EXPRESSION", help="five or six fields, or @daily and the like"
     )
-    parser.add_argument(
-        "--tz", metavar="ZONE", help="a zone such as Europe/Berlin (default: the local one)"
-    )
-    parser.add_argument(
-        "-n",
-        type=whole_number(1, 10_000),
-        default=5,
-        metavar="COUNT",
-        help="how many runs to show (default 5)",
-    )
-    parser.add_argument(
-        "--after", metavar="TIME", help="show the runs after this time, such as 2026-03-29T00:00"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_runs_options(parser, "a zone such as Europe/Berlin (default: the local one)")
     options = parser.read(words)
     if not options.fields:
         parser.error("an expression is missing, such as '0 9 * * mon-fri'")
@@ -128,39 +121,6 @@ def _expression(fields: List[str]) -> CronExpression:
         if error.column is not None:
             message += f"\n  {shown}\n  {' ' * (error.column - 1)}^"
         raise UsageError(message) from None
-
-
-def read_zone(name: Optional[str]) -> Tuple[str, tzinfo]:
-    """Return the name and the zone of ``--tz``; None is the local one."""
-    if name is None:
-        return zones.LOCAL, zones.LocalZone()
-    try:
-        return name, zones.load_zone(name)
-    except InvalidSchedule as error:
-        raise UsageError(f"{error}{did_you_mean(name, _zone_names())}") from None
-
-
-def _zone_names() -> List[str]:
-    try:
-        import zoneinfo
-    except ImportError:
-        return []
-    return [zones.LOCAL, "UTC", *sorted(zoneinfo.available_timezones())]
-
-
-def read_after(text: str, zone: tzinfo) -> datetime:
-    """Return the instant of ``--after``; without an offset it is on the clock of the zone."""
-    try:
-        # Python 3.8 does not know the Z.
-        given = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in "Zz" else text)
-        if given.tzinfo is None:
-            given = given.replace(tzinfo=zone)
-        return given.astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"--after: {text!r} is no time; expected one such as 2026-03-29T00:00 (on the clock of "
-            "the zone), or with an offset, 2026-03-29T00:00+01:00"
-        ) from None
 
 
 # -- runs -------------------------------------------------------------------------------------

@@ -8,8 +8,15 @@ from datetime import datetime, tzinfo
 from typing import Any, Iterator, List, NamedTuple
 
 from autocron import zones
-from autocron.cli.arguments import Parser, UsageError, did_you_mean, whole_number
-from autocron.cli.explain import read_after, read_zone
+from autocron.cli.arguments import (
+    ZONE_OF_SCHEDULES,
+    Parser,
+    UsageError,
+    add_runs_options,
+    did_you_mean,
+    read_after,
+    read_zone,
+)
 from autocron.cli.formatting import Screen, duration, instant, moment, to_json
 from autocron.cli.modules import read_tasks
 from autocron.core.clock_change import clock_change
@@ -48,18 +55,7 @@ def run(words: List[str]) -> int:
     """
     parser = Parser("autocron next", description=_ABOUT)
     parser.add_argument("module", metavar="MODULE[:FUNCTION]", help="where the tasks are")
-    parser.add_argument(
-        "-n",
-        type=whole_number(1, 10_000),
-        default=5,
-        metavar="COUNT",
-        help="how many runs to show (default 5)",
-    )
-    parser.add_argument(
-        "--tz", metavar="ZONE", help="the zone of schedules that name none (default: the local one)"
-    )
-    parser.add_argument("--after", metavar="TIME", help="show the runs after this time")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_runs_options(parser, ZONE_OF_SCHEDULES)
     options = parser.read(words)
     if options.tz is not None:
         read_zone(options.tz)

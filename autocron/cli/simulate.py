@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from typing import Any, Dict, List, Optional
 
-from autocron.cli.arguments import Parser, UsageError, whole_number
+from autocron.cli.arguments import ZONE_OF_SCHEDULES, Parser, UsageError, whole_number
 from autocron.cli.formatting import Screen
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.errors import AutocronError
@@ -46,9 +46,7 @@ def run(words: List[str]) -> int:
     )
     parser.add_argument("--to", dest="end", metavar="TIME", help="up to when, instead of --days")
     parser.add_argument("--days", type=_days, metavar="N", help="how many days (default 7)")
-    parser.add_argument(
-        "--tz", metavar="ZONE", help="the zone of schedules that name none (default: the local one)"
-    )
+    parser.add_argument("--tz", metavar="ZONE", help=ZONE_OF_SCHEDULES)
     parser.add_argument(
         "--workers", type=whole_number(1, 1000), default=1, metavar="N", help="default 1"
     )

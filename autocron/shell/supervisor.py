@@ -22,6 +22,7 @@ from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
 from autocron.engine import Engine, Tick
+from autocron.shell import signals
 from autocron.shell.application import APPLICATION, Application
 from autocron.shell.chance import new_id
 from autocron.shell.clock import SystemClock
@@ -58,9 +59,7 @@ class Supervisor:
         self._store = SQLiteStore(database)
         self._is_told_to_leave = False
         self._is_unshared = False
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_reader, False)
-        os.set_blocking(self._wake_writer, False)
+        self._wake_reader, self._wake_writer = signals.pipe()
 
     def run(self, lock: Optional[Lock]) -> None:
         """Serve until no process of the application is left, or SIGTERM; then leave.
@@ -68,6 +67,8 @@ class Supervisor:
         Arguments:
             lock: The supervisor's lock, which this process holds.
         """
+        # The death of a worker ends the wait, too.
+        signals.listen(self._wake_writer, (signal.SIGCHLD,))
         while lock is not None:
             try:
                 self._serve()
@@ -87,7 +88,6 @@ class Supervisor:
 
     def _serve(self) -> None:
         self._is_unshared = False
-        self._listen_to_signals()
         threading.Thread(target=self._watch_shares, daemon=True).start()
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
             self._store.open(create=False)
@@ -179,9 +179,8 @@ class Supervisor:
 
     def _wait(self, listened: List[Any], timeout: float) -> List[Any]:
         ready, _, _ = select.select([self._wake_reader, *listened], [], [], timeout)
-        if self._wake_reader in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_reader, 4096)
+        if self._wake_reader in ready and signals.is_asked_to_leave(self._wake_reader):
+            self._is_told_to_leave = True
         return ready
 
     def _watch_shares(self) -> None:
@@ -192,18 +191,6 @@ class Supervisor:
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_writer, b"!")
-
-    def _listen_to_signals(self) -> None:
-        def leave(number: int, frame: object) -> None:
-            self._is_told_to_leave = True
-
-        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, leave)
-        # Not SIG_IGN, which its workers, and what they start, would inherit.
-        signal.signal(signal.SIGHUP, lambda number, frame: None)
-        # A handler, if an empty one, makes the death of a worker end the wait.
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     # -- leaving ------------------------------------------------------------------------------
 

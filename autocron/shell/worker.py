@@ -96,10 +96,8 @@ class Worker:
         self._store = SQLiteStore(database, durability="normal")
         self._is_leaving = False
         self._unheard: List[Dict[str, Any]] = []
-        self._stir_reader, self._stir_writer = os.pipe()
-        self._signal_reader, self._signal_writer = os.pipe()
-        for descriptor in (self._stir_reader, self._stir_writer, self._signal_writer):
-            os.set_blocking(descriptor, False)
+        self._stir_reader, self._stir_writer = signals.pipe()
+        self._signal_reader, self._signal_writer = signals.pipe()
 
     def run(self) -> None:
         """Import the application, and run its tasks."""
@@ -222,8 +220,7 @@ class Worker:
             listened: List[Any] = [self._channel, self._signal_reader]
             ready, _, _ = select.select(listened, [], [])
             if self._signal_reader in ready:
-                numbers = os.read(self._signal_reader, 64)
-                must_hurry = any(number in numbers for number in signals.HEARD)
+                must_hurry = signals.is_asked_to_leave(self._signal_reader)
             if self._channel in ready:
                 must_hurry = self._heed(self._channel.receive()) or must_hurry
                 if not self._channel.is_open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 
@@ -26,3 +27,21 @@ def refusal(kind, action, *pieces):
         assert piece in message[at:], f"{piece!r} is not in its place in {message!r}"
         at = message.index(piece, at) + len(piece)
     return message
+
+
+def in_child(action):
+    """Fork, and tell what an action returned in the child."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            told = repr(action())
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return told

@@ -21,19 +21,6 @@ from autocron.testing.contract.tools import a_task, ids
 from tests.shell.sqlite_tools import execute, refusal
 
 
-@pytest.fixture
-def path(tmp_path):
-    return str(tmp_path / "project.db")
-
-
-@pytest.fixture
-def store(path):
-    made = SQLiteStore(path, timeout_seconds=5.0)
-    made.open()
-    yield made
-    made.close()
-
-
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
 

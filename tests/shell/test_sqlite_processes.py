@@ -19,13 +19,9 @@ from autocron.core.machine import apply
 from autocron.core.task import TaskState
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import NOW, a_task, ids, in_threads
+from tests.shell.sqlite_tools import in_child
 
 PATIENCE_SECONDS = 30.0
-
-
-@pytest.fixture
-def path(tmp_path):
-    return str(tmp_path / "project.db")
 
 
 @pytest.fixture
@@ -77,24 +73,6 @@ def ended_well(running):
 def is_sound(path):
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def in_child(action):
-    """Fork, and tell what an action returned in the child."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            told = repr(action())
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"
-        os.write(writing, told.encode())
-        os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
-    return told
 
 
 class TestAtOnce:

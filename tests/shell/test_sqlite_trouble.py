@@ -18,20 +18,7 @@ from autocron.core.errors import StoreError
 from autocron.core.task import TaskState
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import NOW, a_schedule, a_task, ended, ids
-from tests.shell.sqlite_tools import execute, refusal
-
-
-@pytest.fixture
-def path(tmp_path):
-    return str(tmp_path / "project.db")
-
-
-@pytest.fixture
-def store(path):
-    made = SQLiteStore(path, timeout_seconds=5.0)
-    made.open()
-    yield made
-    made.close()
+from tests.shell.sqlite_tools import execute, in_child, refusal
 
 
 @pytest.fixture
@@ -64,25 +51,16 @@ class TestRights:
 
     def message(self, path):
         """What a plain user is told who opens the database and stores a task."""
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            told = "no error"
-            try:
-                if os.getuid() == 0:
-                    os.setgid(65534)
-                    os.setuid(65534)
-                with closing(SQLiteStore(path)) as store:
-                    store.add(a_task("new"))
-            except BaseException as error:
-                told = f"{type(error).__name__}: {error}"
-            os.write(writing, told.encode())
-            os._exit(0)
-        os.close(writing)
-        with open(reading, encoding="utf-8") as pipe:
-            told = pipe.read()
-        os.waitpid(child, 0)
-        return told
+
+        def store():
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            with closing(SQLiteStore(path)) as store:
+                store.add(a_task("new"))
+            return "no error"
+
+        return in_child(store)
 
     def give_away(self, *paths):
         if os.getuid() == 0:
