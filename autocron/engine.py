@@ -118,10 +118,11 @@ class Engine:
             claimed, finished, trouble = self._work(self._invoker, self._in_hand, claim)
         elif claim:
             claimed = self._claim()
+        now = self.clock.now()
         if claimed is not None or trouble is not None:
-            next_at = self.clock.now()
+            next_at = now
         elif claim:
-            next_at = _earlier(next_at, self.store.next_due_at(self.clock.now()))
+            next_at = _earlier(next_at, self.store.next_due_at(now))
         return Tick(fired, claimed, finished, next_at, trouble)
 
     def wake(self) -> None:
@@ -175,7 +176,7 @@ class Engine:
         with self.store.transaction():
             # If another worker was quicker, there may be more. Whether a lock is free can only be
             # known in here.
-            claimed = self._take(task) if task.lock is None else None
+            claimed = self._take(task, self.clock.now()) if task.lock is None else None
             if claimed is None:
                 claimed = self._claim_inside()
         # Only now: what could not be stored is not held.
@@ -183,11 +184,12 @@ class Engine:
         return claimed
 
     def _claim_inside(self) -> Optional[Task]:
-        task = self.store.claimable(self.clock.now())
-        return None if task is None else self._take(task)
+        now = self.clock.now()
+        task = self.store.claimable(now)
+        return None if task is None else self._take(task, now)
 
-    def _take(self, task: Task) -> Optional[Task]:
-        running = apply(task, Claimed(self._worker, self.clock.now()))
+    def _take(self, task: Task, now: datetime) -> Optional[Task]:
+        running = apply(task, Claimed(self._worker, now))
         return running if self.store.swap(task, running) else None
 
     # -- keeping house ----------------------------------------------------------------------

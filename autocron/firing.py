@@ -91,9 +91,9 @@ class _Plan:
 
     def is_on_time(self, now: datetime) -> bool:
         """Tell whether one occurrence is owed, :attr:`due_at`, and on time; almost always so."""
-        following_at = self._following_at
-        assert self.due_at is not None
-        return (following_at is None or following_at > now) and now - self.due_at <= self._grace
+        due_at, following_at = self.due_at, self._following_at
+        assert due_at is not None
+        return (following_at is None or following_at > now) and now - due_at <= self._grace
 
     def owed(self, now: datetime) -> Owed:
         """Search for the occurrences that are to be run at an instant at which it is due."""
@@ -157,7 +157,12 @@ class CronTicker:
         while due and due[0][0] <= now:
             _, key, plan = due[0]
             # Taken off only when all is stored: a full disk must not make us forget the schedule.
-            self._fire_owed(plan, now, fired)
+            if plan.is_on_time(now):
+                assert plan.due_at is not None
+                self._fire_one(plan, plan.due_at, plan.message, plan.skips, fired)
+            else:
+                self._fire_owed(plan, now, fired)
+            plan.move_on(now)
             if plan.due_at is None:
                 heapq.heappop(due)
             else:
@@ -184,20 +189,15 @@ class CronTicker:
                 heapq.heappush(self._due, (plan.due_at, schedule.key, plan))
 
     def _fire_owed(self, plan: _Plan, now: datetime, fired: List[Task]) -> None:
-        if plan.is_on_time(now):
-            assert plan.due_at is not None
-            self._fire_one(plan, plan.due_at, plan.message, plan.skips, fired)
-        else:
-            found = plan.owed(now)
-            message, skips = plan.message, plan.skips
-            if plan.schedule.missed == "all" and skips:
-                # Every one of them is to run, so they queue up instead of skipping each other.
-                message, skips = _message(plan.schedule, waits=True), False
-            for at in found.made_up:
-                self._fire_one(plan, at, message, skips, fired)
-            for at in found.on_time:
-                self._fire_one(plan, at, plan.message, plan.skips, fired)
-        plan.move_on(now)
+        found = plan.owed(now)
+        message, skips = plan.message, plan.skips
+        if plan.schedule.missed == "all" and skips:
+            # Every one of them is to run, so they queue up instead of skipping each other.
+            message, skips = _message(plan.schedule, waits=True), False
+        for at in found.made_up:
+            self._fire_one(plan, at, message, skips, fired)
+        for at in found.on_time:
+            self._fire_one(plan, at, plan.message, plan.skips, fired)
 
     def _fire_one(
         self, plan: _Plan, at: datetime, message: Message, skips: bool, fired: List[Task]

@@ -14,7 +14,7 @@ Every search is bounded: it ends at the ends of datetime's range, with None.
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, Optional
 
 from autocron.core.cron import CronExpression
@@ -93,7 +93,7 @@ def occurrences(expression: CronExpression, after: datetime, zone: tzinfo) -> It
     start = max(_instant("after", after), -1)
     clock = ZoneClock(zone)
     found = (_reached if expression.is_fixed_time else _shown)(expression, clock, start)
-    return map(to_datetime, found)
+    return _datetimes(found)
 
 
 def between(
@@ -115,6 +115,20 @@ def between(
     """
     end = _instant("until", until)
     return _until(occurrences(expression, after, zone), end)
+
+
+def _datetimes(found: Iterator[int]) -> Iterator[datetime]:
+    """Yield instants as datetimes."""
+    # Most are equally far from each other, and to add a known distance is quick.
+    previous, moment = 0, to_datetime(0)
+    distance, step = 0, timedelta(0)
+    for instant in found:
+        if instant - previous != distance:
+            distance = instant - previous
+            step = timedelta(0, 0, distance)
+        moment += step
+        previous = instant
+        yield moment
 
 
 def _until(found: Iterator[datetime], end: int) -> Iterator[datetime]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from autocron.core.outcome import Outcome, Raised, Returned
 from autocron.core.task import Failure, Task, TaskState
 from autocron.shell.invoke import run_function
 from autocron.testing.scenario import DEFAULT_SECONDS, Scenario, check_duration
 
+_WORDS = {state: state.value for state in TaskState}
 _FAILED = Raised(Failure("SimulatedFailure", "this attempt was told to fail"))
 
 
@@ -24,24 +25,32 @@ class Decisions:
         self._failures = scenario.failures
         self._codec = scenario.app.codec
         self._has_raised = False
+        self._fixed: Dict[str, timedelta] = {}
 
     def duration(self, task: Task) -> timedelta:
         """Return how long an attempt runs."""
+        fixed = self._fixed.get(task.name)
+        if fixed is not None:
+            return fixed
         given: Any = self._durations.get(task.name, self._durations.get("", DEFAULT_SECONDS))
         if callable(given):
             given = check_duration(f"the duration of {task.name}", given(self._chance, task))
-        return timedelta(seconds=given)
+            return timedelta(seconds=given)
+        fixed = self._fixed[task.name] = timedelta(seconds=given)
+        return fixed
 
     def invoke(self, task: Task) -> Outcome:
         """Run a task, or pretend to."""
-        chance = self._failures.get(task.name, self._failures.get("", 0.0))
-        if callable(chance):
-            fails = bool(chance(self._chance, task))
-        else:
-            fails = chance > 0 and self._chance.random() < chance
+        fails = bool(self._failures) and self._fails(task)
         outcome: Outcome = _FAILED if fails else self._run(task)
         self._has_raised = isinstance(outcome, Raised)
         return outcome
+
+    def _fails(self, task: Task) -> bool:
+        chance = self._failures.get(task.name, self._failures.get("", 0.0))
+        if callable(chance):
+            return bool(chance(self._chance, task))
+        return chance > 0 and self._chance.random() < chance
 
     def _run(self, task: Task) -> Outcome:
         known = self._scenario.functions.get(task.name)
@@ -57,4 +66,4 @@ class Decisions:
             return "lost"
         if finished.state is TaskState.WAITING:
             return "failed, to be retried" if self._has_raised else "handed back"
-        return str(finished.state.value)
+        return _WORDS[finished.state]

@@ -11,14 +11,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections import deque
 from datetime import datetime, timedelta
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, cast
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Tuple, cast
 
 from autocron import zones
 from autocron.core.errors import StoreError
 from autocron.core.task import Task, TaskState
-from autocron.engine import Engine
+from autocron.engine import Engine, Tick
 from autocron.firing import SERVICE
 from autocron.ports import Store
 from autocron.testing.decisions import Decisions
@@ -72,7 +72,7 @@ class Machine:
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
         self._lost: List[str] = []
-        self._ended: Deque[datetime] = deque()
+        self._last_end_at: Optional[datetime] = None
         self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
         self.drawn_ids = 0
@@ -154,6 +154,7 @@ class Machine:
             keeps_house=True,
         )
         keeper.recorder = self.recorder
+        keeper.step = self._steps(keeper)
         try:
             if service:
                 self.used_store.put_settings({SERVICE: service})
@@ -186,7 +187,7 @@ class Machine:
             while self._lost:
                 self._reclaim(keeper, self._lost[0], charged=True)
                 self._lost.pop(0)
-            tick = self._stepping(keeper.tick)
+            tick = keeper.step()
         except StoreError:
             self._plan_supervisor(self.clock.true_at + TROUBLE_PAUSE)
             return
@@ -197,7 +198,7 @@ class Machine:
             self.accepted.append(task.id)
         next_at, now = tick.next_at, self.clock.now()
         if next_at is None or next_at > now:
-            next_at = keeper.needed_at(self._ended)
+            next_at = keeper.needed_at(now, self._last_end_at)
         if next_at is not None:
             self._plan_supervisor(self.clock.true(next_at))
 
@@ -208,6 +209,10 @@ class Machine:
     def _step_due_supervisor(self, keeper: Engine, due_at: datetime) -> None:
         if self.keeper is keeper and self._keeper_due_at == due_at:
             self._step_supervisor()
+
+    def _steps(self, engine: Engine) -> Callable[..., Tick]:
+        """Return how the process of an engine is stepped."""
+        return engine.tick if self._faulty is None else partial(self._stepping, engine.tick)
 
     def _stepping(self, step: Callable[..., Any], *values: Any) -> Any:
         """Step a process; only then can a commit be lost."""
@@ -235,12 +240,14 @@ class Machine:
             worker=worker.name,
             draw=self.chance.random,
         )
+        worker.step = self._steps(worker.engine)
         self.workers.append(worker)
         self.workers.sort(key=lambda one: one.slot)
         self._plan_worker(worker, self.clock.true_at)
 
     def _plan_worker(self, worker: Worker, at: datetime) -> None:
-        due_at = worker.due_at = max(at, self.clock.true_at)
+        true_at = self.clock.true_at
+        due_at = worker.due_at = at if at > true_at else true_at
         self._at(due_at, self._step_due_worker, worker, due_at)
 
     def _step_due_worker(self, worker: Worker, due_at: datetime) -> None:
@@ -251,7 +258,7 @@ class Machine:
         worker.due_at = None
         was_idle = worker.task is None
         try:
-            tick = self._stepping(worker.engine.tick, not worker.is_leaving)
+            tick = worker.step(not worker.is_leaving)
         except StoreError:
             self._plan_worker(worker, self.clock.true_at + TROUBLE_PAUSE)
             return
@@ -263,8 +270,8 @@ class Machine:
             return
         if worker.task is not None:
             outcome = self._deciding.outcome_of(worker.task, tick.finished)
-            self.recorder.ended(worker.task, worker.name, self.clock.now(), outcome)
-            self._ended.append(self.clock.now())
+            self._last_end_at = self.clock.now()
+            self.recorder.ended(worker.task, worker.name, self._last_end_at, outcome)
         worker.task = tick.claimed
         if tick.claimed is not None:
             self._begin(worker, tick.claimed)

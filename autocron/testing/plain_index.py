@@ -11,7 +11,7 @@ from bisect import insort
 from datetime import datetime
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
-from autocron.core.task import Task
+from autocron.core.task import Task, TaskState
 
 # Due time, age, and a number of its own, so that two entries never compare their tasks.
 Entry = Tuple[datetime, int, int, Task]
@@ -51,12 +51,10 @@ class DueOrder:
 
     Arguments:
         stored: What is stored, by id; an entry counts while its task is the one in there.
-        waiting: The waiting tasks.
     """
 
-    def __init__(self, stored: Mapping[str, Task], waiting: Mapping[str, Task]) -> None:
+    def __init__(self, stored: Mapping[str, Task]) -> None:
         self._stored = stored
-        self._waiting = waiting
         self._count = 0
         self._heaps: Dict[int, List[Entry]] = {}
         self._levels: List[Tuple[int, List[Entry]]] = []  # by descending priority, negated
@@ -108,10 +106,11 @@ class DueOrder:
 
     def claimable(self, now: datetime) -> Optional[Task]:
         """Return the task to run next at an instant."""
+        stored = self._stored
         for _, heap in self._levels:
             while heap:
                 task = heap[0][3]
-                if self._stored.get(task.id) is not task:
+                if stored.get(task.id) is not task:
                     heapq.heappop(heap)
                     if task.lock is not None and task.lock not in self._holders:
                         self._offer_first(task.lock, task.priority)
@@ -126,7 +125,7 @@ class DueOrder:
     def next_due_at(self, after: datetime) -> Optional[datetime]:
         """Return the earliest due time after an instant; asked of ever later ones, in no time."""
         if self._horizon is None or after < self._horizon:
-            self._later = self._entries(self._waiting.values(), after)
+            self._later = self._entries(self._stored.values(), after)
         self._horizon = after
         later = self._later
         while later and (later[0][0] <= after or not self._counts(later[0])):
@@ -139,7 +138,7 @@ class DueOrder:
             # Negative numbers are those of no other entry.
             (task.run_at, 0, -number, task)
             for number, task in enumerate(tasks)
-            if task.run_at > after
+            if task.run_at > after and task.state is TaskState.WAITING
         ]
         heapq.heapify(entries)
         return entries

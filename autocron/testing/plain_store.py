@@ -10,7 +10,7 @@ import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType, TracebackType
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Tuple, Type
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple, Type
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
@@ -28,7 +28,6 @@ _INSTANTS = (
     "started_at",
     "finished_at",
 )
-Undo = Tuple[Callable[..., None], Tuple[Any, ...]]
 
 
 class _Transaction:
@@ -73,16 +72,14 @@ class PlainStore:
         self._transaction = _Transaction(self, self._lock)
         self.depth = 0
         self.is_undone = False
-        self.undo: List[Undo] = []
+        self.undo: List[Tuple[Any, ...]] = []  # functions, and what each is called with
         self._added = 0
         self._forget()
 
     def _forget(self) -> None:
         self._tasks: Tasks = {}
         self._ages: Dict[str, int] = {}
-        self._in: Dict[TaskState, Tasks] = {state: {} for state in TaskState}
-        self._waiting = self._in[TaskState.WAITING]
-        self._due = DueOrder(self._tasks, self._waiting)
+        self._due = DueOrder(self._tasks)
         self._ended = {state: Ended() for state in TaskState if state.is_final}
         self._in_hand: Dict[str, int] = {}  # how many tasks of a schedule wait or run
         self._uniques: Dict[str, Tasks] = {}  # the waiting tasks with a unique key
@@ -118,7 +115,7 @@ class PlainStore:
             self.is_undone = self.is_undone or failed
             return
         changes, self.undo, self.is_undone = self.undo, [], False
-        for change, values in reversed(changes):
+        for change, *values in reversed(changes):
             change(*values)
         if not failed:
             raise _undone("commit a transaction")
@@ -145,7 +142,7 @@ class PlainStore:
             if self.is_undone:
                 raise _undone(f"change task {before.id}")
             stored = self._tasks.get(before.id)
-            if stored is None or stored.revision != before.revision:
+            if stored is not before and (stored is None or stored.revision != before.revision):
                 return False
             if after.id != before.id:
                 after = replace(after, id=before.id)
@@ -158,47 +155,39 @@ class PlainStore:
         The only place where tasks change.
         """
         if self.depth:
-            self.undo.append((self._put, (age, after, before)))
+            self.undo.append((self._put, age, after, before))
+        left = came = None
         if before is not None:
-            self._take_out(before)
-        if after is None:
-            assert before is not None
-            del self._tasks[before.id], self._ages[before.id]
-        else:
+            if before.state is _WAITING:
+                left = before.schedule
+                if before.unique is not None:
+                    _take(self._uniques, before.unique, before)
+            elif before.state is _RUNNING:
+                left = before.schedule
+                if before.lock is not None:
+                    self._due.release(before.lock)
+        if after is not None:
             self._tasks[after.id] = after
-            self._put_in(after, age)
-        if before is None and after is not None:
-            self._ages[after.id] = age
-
-    def _take_out(self, task: Task) -> None:
-        state = task.state
-        del self._in[state][task.id]
-        if state is _WAITING:
-            if task.unique is not None:
-                _take(self._uniques, task.unique, task)
-        elif state is _RUNNING:
-            if task.lock is not None:
-                self._due.release(task.lock)
-        else:
-            return
-        if task.schedule is not None:
-            self._in_hand[task.schedule] -= 1
-
-    def _put_in(self, task: Task, age: int) -> None:
-        state = task.state
-        self._in[state][task.id] = task
-        if state is _WAITING:
-            self._due.put(task, age)
-            if task.unique is not None:
-                self._uniques.setdefault(task.unique, {})[task.id] = task
-        elif state is _RUNNING:
-            if task.lock is not None:
-                self._due.hold(task.lock)
-        else:
-            self._ended[state].put(task, age)
-            return
-        if task.schedule is not None:
-            self._in_hand[task.schedule] = self._in_hand.get(task.schedule, 0) + 1
+            if before is None:
+                self._ages[after.id] = age
+            if after.state is _RUNNING:
+                came = after.schedule
+                if after.lock is not None:
+                    self._due.hold(after.lock)
+            elif after.state is _WAITING:
+                came = after.schedule
+                self._due.put(after, age)
+                if after.unique is not None:
+                    self._uniques.setdefault(after.unique, {})[after.id] = after
+            else:
+                self._ended[after.state].put(after, age)
+        elif before is not None:
+            del self._tasks[before.id], self._ages[before.id]
+        if left is not came:
+            if left is not None:
+                self._in_hand[left] -= 1
+            if came is not None:
+                self._in_hand[came] = self._in_hand.get(came, 0) + 1
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
@@ -244,13 +233,14 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks")
-            tasks = self._tasks if state is None else self._in[state]
+            tasks = self._tasks
             if state is _WAITING and unique is not None:
                 tasks = self._uniques.get(unique, {})
             found = [
                 task
                 for task in tasks.values()
-                if (schedule is None or task.schedule == schedule)
+                if (state is None or task.state is state)
+                and (schedule is None or task.schedule == schedule)
                 and (unique is None or task.unique == unique)
                 and (worker is None or task.worker == worker)
                 and (name is None or task.name == name)
@@ -266,6 +256,9 @@ class PlainStore:
                 raise _undone("look for tasks of a schedule")
             return self._in_hand.get(schedule, 0) > 0
 
+    def _waiting(self) -> List[Task]:
+        return [task for task in self._tasks.values() if task.state is _WAITING]
+
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
 
@@ -275,8 +268,10 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("count the tasks")
-            counts = {state: len(tasks) for state, tasks in self._in.items()}
-            due = (task.run_at for task in self._waiting.values() if task.run_at <= now)
+            counts = dict.fromkeys(TaskState, 0)
+            for task in self._tasks.values():
+                counts[task.state] += 1
+            due = (task.run_at for task in self._waiting() if task.run_at <= now)
             return Stats(counts, min(due, default=None))
 
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
@@ -315,7 +310,7 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("shift delays")
-            delayed = [task for task in self._waiting.values() if task.elapsed]
+            delayed = [task for task in self._waiting() if task.elapsed]
             for task in delayed:
                 moved = replace(task, run_at=_moved(task.run_at, by), revision=task.revision + 1)
                 self._put(self._ages[task.id], task, moved)
@@ -356,7 +351,7 @@ class PlainStore:
 
     def _put_schedule(self, key: str, after: Optional[Schedule]) -> None:
         if self.depth:
-            self.undo.append((self._put_schedule, (key, self._schedules.get(key))))
+            self.undo.append((self._put_schedule, key, self._schedules.get(key)))
         if after is None:
             self._schedules.pop(key, None)
         else:
@@ -381,7 +376,7 @@ class PlainStore:
 
     def _put_settings(self, settings: Mapping[str, str]) -> None:
         if self.depth:
-            self.undo.append((self._put_settings, (self._settings,)))
+            self.undo.append((self._put_settings, self._settings))
         # Never changed, only replaced: whoever holds them sees whether they are the same.
         self._settings = MappingProxyType(dict(settings))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Deque, Optional
+from typing import Any, Callable, Optional
 
 from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task
-from autocron.engine import Engine
+from autocron.engine import Engine, Tick
 from autocron.testing.recorder import Recorder
 
 PURGE_WITHIN_SECONDS = 600.0
@@ -18,6 +18,7 @@ class House(Engine):
     """The supervisor's engine; it tells what has become of each occurrence."""
 
     recorder: Recorder
+    step: Callable[..., Tick]
     purge_every = timedelta(seconds=PURGE_WITHIN_SECONDS)
 
     def store_occurrence(
@@ -27,28 +28,29 @@ class House(Engine):
         self.recorder.occurrence(schedule, moved.watermark_at, task)
         return task
 
-    def needed_at(self, ended: Deque[datetime]) -> Optional[datetime]:
+    def needed_at(self, now: datetime, last_end_at: Optional[datetime]) -> Optional[datetime]:
         """Tell when there is something to do: an occurrence, or results that have expired.
 
         A real supervisor looks every half minute whether there are any, a million times a year.
-        Here they go a while after they expired.
+        Here they go with the next occurrence, or, if none is near, a while after they expired.
 
         Arguments:
-            ended: When tasks ended that may not have been purged yet; what was, is taken out.
+            now: The present instant.
+            last_end_at: When the latest task has ended; None if none has.
 
         Returns:
             The instant; None if nothing is to come.
         """
-        keep = timedelta(seconds=self._settings.result_ttl)
-        assert self._purge_at is not None
-        purged_at = self._purge_at - self.purge_every
-        while ended and ended[0] + keep < purged_at:
-            ended.popleft()
         next_at = None if self._ticker is None else self._ticker.next_at
-        if not ended:
+        if next_at is not None and next_at - now < self.purge_every:
             return next_at
-        purge_at = ended[0] + keep + self.purge_every
-        return purge_at if next_at is None else min(next_at, purge_at)
+        if last_end_at is None or self._purge_at is None:
+            return next_at
+        keep = timedelta(seconds=self._settings.result_ttl)
+        if last_end_at + keep < self._purge_at - self.purge_every:
+            return next_at
+        purge_at = self._purge_at + keep
+        return purge_at if next_at is None or purge_at < next_at else next_at
 
 
 class Worker:
@@ -65,6 +67,7 @@ class Worker:
         self.name = name
         self.slot = slot
         self.engine: Any = None
+        self.step: Callable[..., Tick]
         self.task: Optional[Task] = None
         self.is_leaving = False
         self.is_stalled = False
