@@ -498,7 +498,7 @@ class DescribeKeywords:
             ({"minutes": [30, 0], "hours": 9}, "0,30 9 * * *"),
             ({"minutes": {45, 15, 30, 0}}, "0,15,30,45 * * * *"),
             ({"minutes": range(0, 60, 20)}, "0,20,40 * * * *"),
-            ({"minutes": (number for number in (5, 5, 10))}, "5,10 * * * *"),
+            ({"minutes": (5, 5, 10)}, "5,10 * * * *"),
             ({"minutes": "*/15", "hours": "9-17"}, "*/15 9-17 * * *"),
             ({"minutes": 0, "hours": 0, "days": "L"}, "0 0 L * *"),
             ({"minutes": 0, "hours": 0, "days": [15, "L"]}, "0 0 15,L * *"),
@@ -516,6 +516,9 @@ class DescribeKeywords:
         assert expression == parse(text)
         assert values(expression) == values(parse(text))
         assert expression.is_fixed_time == parse(text).is_fixed_time
+
+    def it_takes_what_can_be_iterated_over_but_once(self):
+        assert str(from_fields(minutes=(number for number in (5, 5, 10)))) == "5,10 * * * *"
 
     @pytest.mark.parametrize(
         ("keywords", "says"),
