@@ -235,33 +235,31 @@ class DescribeSlips:
     @table("""
     text              | says
     * 2 * * *         | '* 2 * * *' runs every minute from 02:00 to 02:59; to run once write '0 2 * * *'
-    0-59 2 * * *      | to run once write '0 2 * * *'
-    */1 2 * * 1-5     | to run once write '0 2 * * 1-5'
-    * 2,14 * * *      | runs every minute of hours 2 and 14; to run once in each hour write '0 2,14 * * *'
-    * */6 * * *       | to run once in each hour write '0 */6 * * *'
-    0 * 2 * * *       | to run once write '0 0 2 * * *'
-    * * 2 * * *       | to run once write '0 0 2 * * *'
-    * 30 2 * * *      | runs every second of minute 30; to run once write '0 30 2 * * *'
-    * */5 * * * *     | to run once in each minute write '0 */5 * * * *'
+    0-59 2 * * *      | '0-59 2 * * *' runs every minute from 02:00 to 02:59; to run once write '0 2 * * *'
+    */1 2 * * 1-5     | '*/1 2 * * 1-5' runs every minute from 02:00 to 02:59; to run once write '0 2 * * 1-5'
+    * 2,14 * * *      | '* 2,14 * * *' runs every minute of hours 2 and 14; to run once in each hour write '0 2,14 * * *'
+    * */6 * * *       | '* */6 * * *' runs every minute of hours 0, 6, 12 and 18; to run once in each hour write '0 */6 * * *'
+    0 * 2 * * *       | '0 * 2 * * *' runs every minute from 02:00 to 02:59; to run once write '0 0 2 * * *'
+    * * 2 * * *       | '* * 2 * * *' runs every second of every minute of hour 2; to run once write '0 0 2 * * *'
+    * 30 2 * * *      | '* 30 2 * * *' runs every second of minute 30 of hour 2; to run once write '0 30 2 * * *'
+    * */5 * * * *     | '* */5 * * * *' runs every second of minutes 0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50 and 55 of every hour; to run once in each minute write '0 */5 * * * *'
     */60 * * * *      | '*/60' in the minute field of '*/60 * * * *' is 0 alone, since the step leaves the field; write 0
-    0 9/20 * * *      | '9/20' in the hour field of '0 9/20 * * *' is 9 alone
-    0 0 10-20/15 * *  | is 10 alone
-    */45 * * * *      | is not even: it starts anew at 0, and the last step is 15 instead of 45
-    0 */5 * * *       | the last step is 4 instead of 5
-    0 0 1 */5 *       | it starts anew at 1, and the last step is 1 instead of 5
-    */7 0 0 * * *     | '*/7' in the second field
-    0 0 13 * 5        | runs when either day field matches: at 00:00 on the 13th of every month and also on every Friday; for one of them alone write '0 0 13 * *' or '0 0 * * 5'
-    0 0 */2 * 1       | runs only when both day fields match, since one of them starts with *
-    0 0 1-31 * 1      | runs every day, since one matching day field is enough and '1-31' always matches; for the other alone write '0 0 * * 1'
-    0 0 13 * 0-6      | '0-6' always matches; for the other alone write '0 0 13 * *'
-    0 0 31 * *        | has no run in February, April, June, September and November, where there is no 31st; for the last day of the month write L
-    0 0 30W 1-3 *     | has no run in February, where there is no 30th
-    0 0 29 2 *        | runs in leap years alone; for the last day write L
+    0 9/20 * * *      | '9/20' in the hour field of '0 9/20 * * *' is 9 alone, since the step leaves the field; write 9
+    0 0 10-20/15 * *  | '10-20/15' in the day-of-month field of '0 0 10-20/15 * *' is 10 alone, since the step leaves the field; write 10
+    */45 * * * *      | '*/45' in the minute field of '*/45 * * * *' is not even: it starts anew at 0, and the last step is 15 instead of 45
+    0 */5 * * *       | '*/5' in the hour field of '0 */5 * * *' is not even: it starts anew at 0, and the last step is 4 instead of 5
+    0 0 1 */5 *       | '*/5' in the month field of '0 0 1 */5 *' is not even: it starts anew at 1, and the last step is 2 instead of 5
+    */7 0 0 * * *     | '*/7' in the second field of '*/7 0 0 * * *' is not even: it starts anew at 0, and the last step is 4 instead of 7
+    0 0 13 * 5        | '0 0 13 * 5' runs when either day field matches: at 00:00 on the 13th of every month and also on every Friday; for one of them alone write '0 0 13 * *' or '0 0 * * 5'
+    0 0 */2 * 1       | '0 0 */2 * 1' runs only when both day fields match, since one of them starts with *: at 00:00 on every 2nd day from the 1st to the 31st of every month, but only if that is a Monday
+    0 0 1-31 * 1      | '0 0 1-31 * 1' runs every day, since one matching day field is enough and '1-31' always matches; for the other alone write '0 0 * * 1'
+    0 0 13 * 0-6      | '0 0 13 * 0-6' runs every day, since one matching day field is enough and '0-6' always matches; for the other alone write '0 0 13 * *'
+    0 0 31 * *        | '0 0 31 * *' has no run in February, April, June, September and November, where there is no 31st; for the last day of the month write L
+    0 0 30W 1-3 *     | '0 0 30W 1-3 *' has no run in February, where there is no 30th; for the last day of the month write L
+    0 0 29 2 *        | '0 0 29 2 *' runs in leap years alone; for the last day write L
     """)
     def it_warns(self, text, says):
-        slips = warnings_for(parse(text))
-        assert len(slips) == 1, slips
-        assert says in slips[0]
+        assert warnings_for(parse(text)) == (says,)
 
     @table("""
     text

@@ -307,19 +307,15 @@ def _every_minute_slip(expression: CronExpression) -> List[str]:
     """``* 2 * * *`` for "every day at 2", and its kin with seconds."""
     hour, minute, second = expression.hour, expression.minute, expression.second
     if minute.is_full and _is_picked(hour):
-        runs, unit, picked = _minutes_and_hours(minute.values, hour.values), "hour", hour
+        unit, picked = "hour", hour
         meant = _rewritten(expression, minute="0", **({"second": "0"} if second.is_full else {}))
     elif second.is_full and _is_picked(minute):
-        runs, unit, picked = (
-            f"every second of {_counted('minute', minute.values)}",
-            "minute",
-            minute,
-        )
+        unit, picked = "minute", minute
         meant = _rewritten(expression, second="0")
     else:
         return []
     once = "once" if len(picked.values) == 1 else f"once in each {unit}"
-    return [f"'{expression}' runs {runs}; to run {once} write '{meant}'"]
+    return [f"'{expression}' runs {_times(expression)}; to run {once} write '{meant}'"]
 
 
 def _is_picked(field: Field) -> bool:
@@ -350,7 +346,7 @@ def _step_slips(expression: CronExpression) -> List[str]:
                     f" field; write {numbers[0]}"
                 )
             elif size and size % part.step and part.text.startswith("*"):
-                rest = size - numbers[-1]
+                rest = size - numbers[-1] + numbers[0]
                 found.append(
                     f"{where} of '{expression}' is not even: it starts anew at"
                     f" {numbers[0]}, and the last step is {rest} instead of {part.step}"
