@@ -414,27 +414,31 @@ class DescribeRefusals:
 
 class DescribeWhatCanNeverFire:
     @table("""
-    text               | field        | says
-    0 0 31 2 *         | day-of-month | never comes in month 2
-    0 0 30 2 *         | day-of-month | never comes in month 2
-    0 0 30-31 feb *    | day-of-month | never comes in month feb
-    0 0 31 4,6 *       | day-of-month | never comes in months 4,6
-    0 0 31W 2,4 *      | day-of-month | never comes in months 2,4
-    0 0 30W 2 *        | day-of-month | never comes
-    0 0 31 2 0-7/1,*   |              |
-    0 0 */14 * mon#2   | day-of-week  | never falls on day-of-month */14
-    0 0 15W * */7      | day-of-week  | never falls on day-of-month 15W
-    0 0 LW * */7       | day-of-week  | never falls
-    0 0 31 2 *,1       | day-of-month | never comes
+    text               | field        | piece   | says
+    0 0 31 2 *         | day-of-month | 31      | never comes in month 2
+    0 0 30 2 *         | day-of-month | 30      | never comes in month 2
+    0 0 30-31 feb *    | day-of-month | 30-31   | never comes in month feb
+    0 0 31 4,6 *       | day-of-month | 31      | never comes in months 4,6
+    0 0 31W 2,4 *      | day-of-month | 31W     | never comes in months 2,4
+    0 0 30W 2 *        | day-of-month | 30W     | never comes in month 2
+    0 0 31 2 *,1       | day-of-month | 31      | never comes in month 2
+    0 0 */14 * mon#2   | day-of-week  | mon#2   | never falls on day-of-month */14
+    0 0 15W * */7      | day-of-week  | */7     | never falls on day-of-month 15W
+    0 0 LW * */7       | day-of-week  | */7     | never falls on day-of-month LW
     """)
-    def it_is_refused(self, text, field, says):
-        if not field:  # the full list does not start with *, so one of the two is enough
-            assert parse(text)
-            return
-        with pytest.raises(InvalidSchedule, match="so it would never run") as refusal:
+    def it_is_refused(self, text, field, piece, says):
+        with pytest.raises(InvalidSchedule) as refusal:
             parse(text)
-        assert says in str(refusal.value)
+        hint = "; the last day of a month is L" if field == "day-of-month" else ""
+        column = text.index(f" {piece}") + 2
+        assert str(refusal.value) == (
+            f"{field}: {piece!r} {says}, so it would never run{hint} (column {column}) in {text!r}"
+        )
         assert refusal.value.field == field
+
+    def it_is_not_refused_where_the_other_day_field_is_full_and_no_star(self):
+        # The full list does not start with *, so one of the two is enough.
+        assert parse("0 0 31 2 0-7/1,*")
 
     @table("""
     text
@@ -532,6 +536,12 @@ class DescribeKeywords:
                 "minutes: a very long number is outside 0-59",
             ),  # no str() of it
             ({"hours": "24"}, "hours: '24' is outside 0-23"),
+            (
+                {"hours": 10**20 - 1},
+                "hours: 99999999999999999999 is outside 0-23; expected 0-23: a number, the text of "
+                "a field, or a list of them",
+            ),
+            ({"hours": 10**20}, "hours: a very long number is outside 0-23"),
             ({"hours": True}, "hours: True (bool) is neither a number nor text; expected 0-23"),
             ({"hours": 9.0}, "hours: 9.0 (float) is neither a number nor text"),
             ({"hours": [9, 9.5]}, "hours: 9.5 (float) is neither a number nor text"),

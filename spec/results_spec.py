@@ -197,7 +197,16 @@ class DescribeATaskResult:
             _ = result.result
         assert caught.value.error_message == "ValueError: text"
         assert "Traceback" in caught.value.traceback
-        assert caught.value.traceback in str(caught.value)
+        assert str(caught.value) == f"ValueError: text\n\n{caught.value.traceback}"
+
+    def it_has_no_traceback_where_no_function_raised(self, session, send):
+        result = send("a")
+        session.crash_next(send, times=3)
+        session.run_pending(raise_errors=False)
+        with pytest.raises(TaskFailed) as caught:
+            _ = result.result
+        assert result.error_message.startswith("WorkerDied: its worker died 3 times")
+        assert (str(caught.value), caught.value.traceback) == (result.error_message, "")
 
     def it_may_be_ignored(self, session, send):
         send("a")

@@ -163,7 +163,6 @@ class _Refusal(Exception):
     """A value was refused. On its way out it collects where the value stands, innermost first."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
         self.reason = reason
         self.steps: List[Tuple[int, str]] = []
 
@@ -388,7 +387,7 @@ def _escaped(plain: Dict[str, Any]) -> Dict[str, Any]:
 def _encode_bytes(value: Union[bytes, bytearray], depth: int) -> Any:
     from binascii import b2a_base64
 
-    text = b2a_base64(value, newline=False).decode("ascii")
+    text = b2a_base64(value, newline=False).decode()
     return {"$bytes" if type(value) is bytes else "$bytearray": text}
 
 

@@ -8,7 +8,7 @@ never fire. ``spec/cron_expressions_spec.py`` gives each rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import List, NoReturn, Tuple, Union
 
@@ -263,11 +263,7 @@ def _alias(text: str, pieces: List[Tuple[int, str]]) -> CronExpression:
         if name.lower() == "@reboot":
             problem = "has no next run; at_start=True is the way"
         _refuse(text, "expression", name, problem, column)
-    fields = [
-        parse_field(kind, piece, _refuser(meaning, kind, 1))
-        for kind, piece in zip(_FIVE, meaning.split())
-    ]
-    return _assemble(name, fields)
+    return replace(parse(meaning), text=name)
 
 
 def _refuse_count(text: str, pieces: List[Tuple[int, str]]) -> NoReturn:

@@ -77,10 +77,10 @@ class TaskFailed(AutocronError):
 
     Attributes:
         error_message: ``"ValueError: text"``, as the worker saw it.
-        traceback: The remote traceback as text.
+        traceback: The remote traceback as text; empty if no function raised.
     """
 
-    def __init__(self, error_message: str, traceback: str = "") -> None:
+    def __init__(self, error_message: str, traceback: str) -> None:
         super().__init__(f"{error_message}\n\n{traceback}" if traceback else error_message)
         self.error_message = error_message
         self.traceback = traceback

@@ -10,7 +10,7 @@ so that tasks which waited when the serializer was changed still run.
 
 from __future__ import annotations
 
-import binascii
+import base64
 import pickle
 from typing import Any, Dict, Sequence, Tuple
 
@@ -119,14 +119,14 @@ def load_result(text: str) -> Any:
 
 def _dump(value: Any) -> str:
     data = pickle.dumps(value, protocol=_PROTOCOL)
-    return _START + binascii.b2a_base64(data, newline=False).decode("ascii") + _END
+    return _START + base64.b64encode(data).decode() + _END
 
 
 def _load(text: str, what: str) -> Any:
     try:
         if not text.endswith(_END):
             raise ValueError("the text has no end")
-        return pickle.loads(binascii.a2b_base64(text[len(_START) : -len(_END)]))
+        return pickle.loads(base64.b64decode(text[len(_START) : -len(_END)]))
     except Exception as error:
         # Loading runs the code of the classes concerned, so anything may be raised.
         raise NotStorable(

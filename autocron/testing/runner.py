@@ -245,7 +245,7 @@ def _tell(run: Run, error: BaseException, task: Task, raise_errors: bool) -> Non
         return
     if isinstance(error, SystemExit):
         # A task that exits ends nothing in a worker, and does not end the tests here.
-        raise TaskFailed(f"SystemExit: {error}; {where}") from error
+        raise TaskFailed(f"SystemExit: {error}; {where}", "") from error
     raise error
 
 
