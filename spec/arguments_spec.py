@@ -538,6 +538,7 @@ class Stamp(datetime):
 
 
 # What is said in place of some types; "or pickle" is short for the choice of that serializer.
+OPEN = "its path and open the file in the task, or its content"
 MODEL = "its id and fetch it again in the task, which then sees current data"
 PLAIN = "its id or a dict of what the task needs from it, or pickle"
 SAFE = "str.__str__(...), which also unwraps Django's SafeString, or pickle"
@@ -565,7 +566,7 @@ class DescribeRefusals:
             (Address("x"), "<here>.Address", "dataclasses.asdict(...), or pickle"),
             (Order(), "<here>.Order", MODEL),
             (Mapped(), "<here>.Mapped", MODEL),
-            (io.StringIO(), "_io.StringIO", "its path and open the file in the task, or its content"),
+            (io.StringIO(), "_io.StringIO", OPEN),
             (one_coroutine(), "coroutine", "what it gives once it was awaited"),
             (dump_result, "function", "a name that the task can look up, or pickle"),
             (len, "builtin_function_or_method", "a name that the task can look up, or pickle"),

@@ -23,6 +23,8 @@ from spec.zones import at, zone
         ("*/30 * * * *", "2024-10-27 02:30", 0, "2024-10-27", "clock change: first pass"),
         ("*/30 * * * *", "2024-10-27 02:30", 1, "2024-10-27", "clock change: second pass"),
         ("30 2 * * *", "2024-03-31 03:00", 0, "2024-03-30", "clock change: its time is skipped"),
+        ("0 2 * * *", "2024-03-31 03:00", 0, "2024-03-30", "clock change: its time is skipped"),
+        ("30 2,3 * * *", "2024-03-31 03:00", 0, "2024-03-30", "clock change: its time is skipped"),
         ("0 3 * * *", "2024-03-31 03:00", 0, "2024-03-30", "clock change"),
         ("0 * * * *", "2024-03-31 03:00", 0, "2024-03-31", "clock change"),
         ("0 3 * * *", "2024-04-02 03:00", 0, "2024-04-01", ""),
@@ -39,6 +41,7 @@ def it_tells_what_a_change_has_to_do_with_an_occurrence(text, local, fold, befor
 def it_finds_the_changes_within_a_span_and_their_size():
     found = clock_changes(zone("Europe/Berlin"), at("2024-01-01 00:00"), at("2025-01-01 00:00"))
     assert found == [(at("2024-03-31 01:00"), 3600), (at("2024-10-27 01:00"), -3600)]
+    assert all(type(seconds) is int for _, seconds in found)
 
 
 def it_leaves_out_a_change_at_the_start_and_includes_one_at_the_end():

@@ -561,6 +561,8 @@ class DescribeKeywords:
             ({"months": "mon"}, "expected 1-12 or jan-dec"),
             ({"seconds": 60}, "seconds: 60 is outside 0-59"),
             ({"minutes": itertools.count()}, "minutes: has more than 1000 members"),
+            ({"minutes": range(1001)}, "minutes: has more than 1000 members"),
+            ({"minutes": range(1000)}, "minutes: 60 is outside 0-59"),
             ({"days": 31, "months": 2}, "days: '31' never comes in month 2"),
             ({"days": "*/14", "days_of_week": "mon#2"}, "days_of_week: 'mon#2' never falls on"),
         ],
@@ -576,6 +578,9 @@ class DescribeKeywords:
         with pytest.raises(InvalidSchedule) as refusal:
             from_fields(days=31, months=2)
         assert refusal.value.text == "* * 31 2 *"
+        with pytest.raises(InvalidSchedule) as refusal:
+            from_fields(minutes=0, hours="22-6")
+        assert refusal.value.text == "0 22-6 * * *"
 
     @settings(deadline=None)
     @given(strategies.cron_texts())

@@ -41,6 +41,7 @@ class DescribeTimes:
     * * * * *               | every minute
     */15 * * * *            | every 15 minutes
     0-59/2 * * * *          | every 2 minutes
+    */30 * * * *            | every 30 minutes
     5/15 * * * *            | every 15 minutes from 00:05 to 23:50
     0 * * * *               | every hour on the hour
     @hourly                 | every hour on the hour
@@ -51,6 +52,7 @@ class DescribeTimes:
     0 1/2 * * *             | every 2 hours from 01:00 to 23:00
     30 8-18/2 * * *         | every 2 hours from 08:30 to 18:30
     0 9-17 * * *            | every hour from 09:00 to 17:00
+    0 9-11 * * *            | every hour from 09:00 to 11:00
     * 2 * * *               | every minute from 02:00 to 02:59
     * 9-17 * * *            | every minute from 09:00 to 17:59
     */15 9-17 * * *         | every 15 minutes from 09:00 to 17:45
@@ -75,6 +77,7 @@ class DescribeTimes:
     0 30 2 * * *            | at 02:30 every day
     15 30 2 * * *           | at 02:30:15 every day
     0,30 30 2 * * *         | at 02:30:00 and 02:30:30 every day
+    5,15 30 2-4 * * *       | at 02:30:05, 02:30:15, 03:30:05, 03:30:15, 04:30:05 and 04:30:15 every day
     * 30 2 * * *            | every second of minute 30 of hour 2
     */10 * 9-17 * * *       | every 10 seconds of every minute of hours 9 to 17
     5,20 */15 9-17 * * *    | at seconds 5 and 20 of minutes 0, 15, 30 and 45 of hours 9 to 17 every day
@@ -94,6 +97,7 @@ class DescribeDays:
     0 9 * * 0-2      | at 09:00, Sunday to Tuesday
     0 9 * * 6,7      | at 09:00 on Saturdays and Sundays
     0 9 * * mon      | at 09:00 on Mondays
+    0 9 * * 1,2      | at 09:00 on Mondays and Tuesdays
     0 9 * * 1,3,5    | at 09:00 on Mondays, Wednesdays and Fridays
     0 9 * * 0,1,6    | at 09:00 on Sundays, Mondays and Saturdays
     0 * * * 0,3      | every hour on the hour, on Sundays and Wednesdays
@@ -105,6 +109,9 @@ class DescribeDays:
     0 0 1 * *        | at 00:00 on the 1st of every month
     0 0 1,15 * *     | at 00:00 on the 1st and the 15th of every month
     0 0 2,3,22 * *   | at 00:00 on the 2nd, the 3rd and the 22nd of every month
+    0 0 11,12,13 * * | at 00:00 on the 11th to the 13th of every month
+    0 0 1,11,21 * *  | at 00:00 on the 1st, the 11th and the 21st of every month
+    0 0 12,21,31 * * | at 00:00 on the 12th, the 21st and the 31st of every month
     0 0 1-7 * *      | at 00:00 on the 1st to the 7th of every month
     0 0 */3 * *      | at 00:00 on every 3rd day from the 1st to the 31st of every month
     0 0 1 1 *        | at 00:00 on the 1st of January

@@ -263,8 +263,8 @@ def _counted(noun: str, values: Sequence[int]) -> str:
 
 
 def _and(words: Sequence[str], joint: str = "and") -> str:
-    if len(words) < 2:
-        return "".join(words)
+    if len(words) == 1:
+        return words[0]
     return f"{', '.join(words[:-1])} {joint} {words[-1]}"
 
 
@@ -273,7 +273,7 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _ordinal(number: int) -> str:
-    suffix = "th" if 10 < number < 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    suffix = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
 
 
