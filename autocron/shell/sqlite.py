@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
+from autocron.shell.connections import MEMORY, Pool
 from autocron.shell.database import Database
 from autocron.shell.rows import (
     MAX_INSTANT,
@@ -112,6 +114,14 @@ class SQLiteStore(Database):
     Raises:
         StoreError: An argument can not be used.
     """
+
+    def __init__(
+        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
+    ) -> None:
+        super().__init__(path, durability=durability, timeout_seconds=timeout_seconds)
+        # The settings in memory: the pool through which they were read, and after which change.
+        self._known_settings: Tuple[Optional[Pool], int, Mapping[str, str]] = (None, 0, {})
+        self._settings_changes = 0
 
     # -- tasks --------------------------------------------------------------------------------
 
@@ -216,7 +226,7 @@ class SQLiteStore(Database):
             f"AND finished_at < ? ORDER BY finished_at, seq LIMIT ?)",
             (microseconds(finished_before), max(limit, 0)),
         )
-        if count and not self.in_transaction:
+        if count and not self.in_transaction and self.path != MEMORY:
             # The tasks are gone already; a file that could not shrink is no reason to say no.
             with suppress(StoreError):
                 self._give_back_pages()
@@ -275,12 +285,24 @@ class SQLiteStore(Database):
 
     def settings(self) -> Mapping[str, str]:
         """Return all settings that were ever set."""
-        return dict(self.read("read the settings", "SELECT name, value FROM settings"))
+        doing, sql = "read the settings", "SELECT name, value FROM settings"
+        if self.path != MEMORY or self.in_transaction:
+            return dict(self.read(doing, sql))
+        # Nobody else can change what is in memory, and an engine asks at each step.
+        changes = self._settings_changes
+        pool, known_after, known = self._known_settings
+        if known_after == changes and pool is self._pool and pool is not None and pool.is_mine:
+            return known
+        stored = MappingProxyType(dict(self.read(doing, sql)))
+        # What another thread sets meanwhile makes it void at once.
+        self._known_settings = (self._pool, changes, stored)
+        return stored
 
     def put_settings(self, changes: Mapping[str, Optional[str]]) -> None:
         """Set settings; None removes one. All are changed, or none."""
         doing = "change the settings"
         with self.transaction():
+            self._settings_changes += 1
             for name, value in changes.items():
                 if value is None:
                     self.write(doing, "DELETE FROM settings WHERE name = ?", (name,))

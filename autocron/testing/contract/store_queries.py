@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Callable, Tuple
@@ -182,6 +183,13 @@ def check_settings_are_set_and_removed(make_store: Callable[[], Store]) -> None:
     store.put_settings({"a": "1", "b": "ü\n", "c": ""})
     store.put_settings({"a": "2", "b": None, "never set": None})
     expect(dict(store.settings()), {"a": "2", "c": ""}, "settings")
+    with contextlib.suppress(ZeroDivisionError), store.transaction():
+        store.put_settings({"a": "3"})
+        expect(dict(store.settings()), {"a": "3", "c": ""}, "in the transaction that sets one")
+        raise ZeroDivisionError
+    expect(dict(store.settings()), {"a": "2", "c": ""}, "after that was undone")
+    store.put_settings({"c": None})
+    expect(dict(store.settings()), {"a": "2"}, "when one was removed")
     store.close()
 
 
