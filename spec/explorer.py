@@ -52,7 +52,10 @@ def a_scenario(seed, app):
     """Draw a history whose faults end some time before its end."""
     chance = random.Random(f"explorer {seed}")
 
-    def sometimes(share, value, otherwise):
+    # Drawn apart, so that the seeds that once found something still play the same history.
+    later = random.Random(f"explorer, power {seed}")
+
+    def sometimes(share, value, otherwise, chance=chance):
         return value() if chance.random() < share else otherwise
 
     def instant(until=FAULTY):
@@ -83,6 +86,8 @@ def a_scenario(seed, app):
             supervisor_crashes=sometimes(0.3, lambda: chance.choice([4, 30]), 0),
             lost_commits=sometimes(0.5, lambda: chance.choice([0.01, 0.1]), 0),
             full_disk=sometimes(0.2, lambda: [period(5 * MINUTE)], []),
+            power_cuts=sometimes(0.3, lambda: later.choice([5, 20]), 0, later),
+            second_supervisors=sometimes(0.3, lambda: later.choice([5, 30]), 0, later),
             until=START + FAULTY,
         ),
         call=False,
@@ -122,6 +127,8 @@ class Explorer:
         self.looked_at = 0
         self.taken_back = 0
         self.losses = {}
+        self.charged = {}
+        self.power_cuts = 0
         self.steps = 0
 
     def _with_locks(self, scenario):
@@ -169,6 +176,7 @@ class Explorer:
     def _look(self):
         self._look_at_what_is_new()
         self._look_at_what_was_taken_back()
+        self._look_at_power_cuts()
         now = self.machine.clock.now()
         running = self.store.find(state=TaskState.RUNNING)
         workers = [task.worker for task in running]
@@ -227,12 +235,28 @@ class Explorer:
         taken_back = self.machine.recorder.taken_back
         for task, charged in taken_back[self.taken_back :]:
             self.losses[task.id] = self.losses.get(task.id, 0) + 1
+            self.charged[task.id] = self.charged.get(task.id, 0) + charged
             assert charged or task.state is TaskState.WAITING, (
                 f"an innocent has failed: {told(task)}"
             )
         self.taken_back = len(taken_back)
 
+    def _look_at_power_cuts(self):
+        """What had ended may not have come to the disk; it runs again, and is not lost."""
+        cuts = [lost for _, what, lost in self.machine.recorder.marks if what == "power cut"]
+        if len(cuts) == self.power_cuts:
+            return
+        self.power_cuts = len(cuts)
+        for task_id, ended in list(self.ended.items()):
+            task = self.store.get(task_id)
+            if task is not None and task != ended:
+                assert cuts[-1], f"has ended, and changed: {told(task)}"
+                del self.ended[task_id]
+                self.open.add(task_id)
+
     def _look_at_attempts(self, task):
+        charged = self.charged.get(task.id, 0)
+        assert task.deaths <= charged, f"more deaths than were charged ({charged}): {told(task)}"
         assert task.deaths < MAX_DEATHS, f"too many deaths: {told(task)}"
         assert task.failures <= task.retries + 1, f"too many failures: {told(task)}"
         most = 1 + task.failures + self.losses.get(task.id, 0)

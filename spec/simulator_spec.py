@@ -11,15 +11,24 @@ changes. **The instants** of all arguments are those of a clock that is right; w
 own clock shows may differ by the jumps it was told to make.
 
 **Chance** comes from the seed alone. The same scenario gives the same timeline, byte for byte, on
-the plain store, on SQLite in memory and on a file.
+the plain store, on SQLite in memory and on a file, and that is so under all faults.
 
 **Processes** do what those of the shell do. A worker that is killed is seen at once by the
 supervisor, which takes its task back, charged, and starts the next worker. A supervisor that is
 killed is followed by another; its workers end the task in hand and leave. Machine off: all are
-gone, nothing is charged, and with power the application starts again.
+gone, nothing is charged, and with power the application starts again. A worker that has outlived
+its supervisor is the next one's to take over, but not its child: that it dies is charged to nobody.
+
+**A power cut** takes from the disk what was not synced: the last claims and ends of tasks, up to
+the latest promise (a call, an occurrence, a setting), which was synced and has taken along all that
+was written before it. So a task may run again that had ended, and none is lost.
+
+**Two supervisors at once**, one of which does not know that it was deposed, can not be, because of
+the kernel's lock; if it could, an occurrence would still give one task.
 
 **Exploring the engine.** Under random faults (workers and supervisors killed, machine off, stalls
-beyond patience, commits that fail or kill, a full disk, a clock that is set) these hold after every
+beyond patience, commits that fail or kill, a full disk, power cuts, a second supervisor, a clock
+that is set) these hold after every
 step: a running task has one holder, who is there; a worker holds one task; what was accepted is not
 lost; what has ended stays ended; attempts have reasons; an occurrence gives one task; nothing runs
 before its time; of the tasks with one lock one runs. And some time after the last fault, all that
@@ -273,6 +282,118 @@ class DescribeFaults:
         (run,) = plan.runs("nightly")
         assert f"{run.started_at:%H:%M}" == "02:45"
 
+    def it_charges_nobody_with_the_death_of_another_supervisors_worker(self, shop):
+        crashes = [
+            (f"2024-01-01 02:{minute}:0{second}", whom)
+            for minute in (31, 32, 33, 34)
+            for second, whom in ((1, "supervisor"), (2, "worker"))
+        ]
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            crashes=crashes,
+            durations={"nightly": 600},
+        )
+        assert [run.outcome for run in plan.runs("nightly")] == ["worker died"] * 4 + ["succeeded"]
+
+
+class DescribeAPowerCut:
+    """Of one call, which has begun at 12:00:00 and ended ten seconds later."""
+
+    def outcomes(self, shop, cut_at, *more):
+        """Return how often the task ran, for each of some seeds."""
+        counts = []
+        for seed in range(12):
+            plan = simulate(
+                shop,
+                start="2024-01-01",
+                days=1,
+                tz="UTC",
+                seed=seed,
+                enqueue=[("2024-01-01 12:00", shop.mail, ("ada",)), *more],
+                durations={"mail": 10},
+                faults=Faults(power_cuts=[cut_at]),
+            )
+            runs = [run for run in plan.runs("mail") if run.task_id == plan.runs("mail")[0].task_id]
+            assert runs[-1].outcome == "succeeded"
+            counts.append(len(runs))
+        return counts
+
+    def it_may_lose_that_a_task_has_ended_so_that_it_runs_again(self, shop):
+        assert set(self.outcomes(shop, "2024-01-01 12:00:11")) == {1, 2}
+
+    def it_ends_what_runs(self, shop):
+        assert set(self.outcomes(shop, "2024-01-01 12:00:05")) == {2}
+
+    @pytest.mark.parametrize("cut_at", ["2024-01-01 12:00:12", "2024-01-01 12:20:30"])
+    def it_loses_nothing_that_a_later_promise_has_taken_along(self, shop, cut_at):
+        promise = ("2024-01-01 12:00:11", shop.mail.options(hours=2), ("bob",))
+        assert set(self.outcomes(shop, cut_at, promise)) == {1}
+
+    def it_shows_a_machine_that_is_off_for_a_minute(self, shop):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            durations=5,
+            faults=Faults(power_cuts=["2024-01-01 12:00:07", "2024-01-01 12:00:30"]),
+        )
+        at = datetime(2024, 1, 1, 12, 0, 7, tzinfo=timezone.utc)
+        assert plan.outages == [(at, at + MINUTE)]
+        ((when, what, lost),) = plan.marks
+        assert (when, what) == (at, "power cut")
+        assert 0 <= lost <= 2
+
+    def it_comes_by_chance_too(self, shop):
+        plan = simulate(
+            shop, start="2024-01-01", days=7, tz="UTC", durations=60, faults=Faults(power_cuts=2)
+        )
+        assert 200 < len(plan.marks) < 500
+        assert sum(lost for _, _, lost in plan.marks) > 0
+
+    def it_leaves_a_longer_outage_as_long_as_it_is(self, shop):
+        outage = ("2024-01-01 12:00:30", "2024-01-01 13:10:00")
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            outages=[outage],
+            faults=Faults(power_cuts=["2024-01-01 12:00:10", "2024-01-01 12:30"]),
+        )
+        begin = datetime(2024, 1, 1, 12, 0, 10, tzinfo=timezone.utc)
+        assert plan.outages == [(begin, datetime(2024, 1, 1, 13, 10, tzinfo=timezone.utc))]
+        assert [f"{one.at:%H:%M}" for one in plan.missed("poll")] == ["12:20", "12:40", "13:00"]
+
+
+class DescribeTwoSupervisors:
+    def it_runs_an_occurrence_once_whichever_of_them_is_first(self, app):
+        @app.cron("* * * * *", tz="UTC", overlap="allow")
+        def poll(): ...
+
+        plan = simulate(
+            app, start="2024-01-01", days=1, tz="UTC", faults=Faults(second_supervisors=60)
+        )
+        assert len(plan.marks) > 1000
+        assert {what for _, what, _ in plan.marks} == {"second supervisor"}
+        assert [run.scheduled_at for run in plan.runs()] == [
+            datetime(2024, 1, 1, tzinfo=timezone.utc) + MINUTE * minute for minute in range(1440)
+        ]
+        assert (plan.skips, plan.missed()) == ([], [])
+
+    def it_tells_of_each_skip_once(self, app):
+        @app.cron("* * * * *", tz="UTC")
+        def poll(): ...
+
+        given = {"start": "2024-01-01", "days": 1, "tz": "UTC", "durations": 90}
+        alone = simulate(app, **given)
+        plan = simulate(app, faults=Faults(second_supervisors=60), **given)
+        assert len(plan.skips) == len(alone.skips) == 720
+        assert len(set(plan.skips)) == 720
+
 
 class DescribeTheSameSeed:
     @pytest.fixture
@@ -289,7 +410,13 @@ class DescribeTheSameSeed:
             "outages": [("2026-10-25 01:00", "2026-10-25 05:00")],
             "clock_jumps": [("2026-10-25 12:10", -3)],
             "enqueue": [("2026-10-24 10:00", shop.mail, (number,)) for number in range(20)],
-            "faults": Faults(stalls=0.5, supervisor_crashes=0.5, lost_commits=0.02),
+            "faults": Faults(
+                stalls=0.5,
+                supervisor_crashes=0.5,
+                lost_commits=0.02,
+                power_cuts=0.5,
+                second_supervisors=0.5,
+            ),
         }
 
     def it_gives_the_same_timeline_on_every_store(self, shop, everything, tmp_path):
@@ -343,6 +470,10 @@ class DescribeBadInput:
     {"enqueue": [("2024-01-01",)]}                    | is not .at, function, args.
     {"enqueue": 5}                                    | enqueue: 5 is no list
     {"faults": Faults(lost_commits=2)}                | faults.lost_commits: 2 is not a number
+    {"faults": Faults(power_cuts=-1)}                 | faults.power_cuts .*-1 is not a number
+    {"faults": Faults(power_cuts="often")}            | faults.power_cuts: 'often' is no list
+    {"faults": Faults(power_cuts=["noon"])}           | faults.power_cuts: 'noon' is no instant
+    {"faults": Faults(second_supervisors="x")}        | faults.second_supervisors: 'x' is not a num
     {"store": "relative.db"}                          | absolute
     {"store": 5}                                      | is none of 'plain'
     """)

@@ -10,7 +10,7 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Callable, Iterator, Sequence, Tuple
+from typing import Any, Callable, Iterator, Sequence, Tuple, Union
 
 from autocron.core.errors import StoreError
 from autocron.ports import Store
@@ -35,6 +35,13 @@ class Faults:
         lost_commits: The share (0 to 1) of transactions that go wrong at their end: a third each
             is undone with an error, or kills its process before, or after it was stored.
         full_disk: Periods, as pairs of instants, in which nothing can be written.
+        power_cuts: How many times an hour the power fails, or a list of instants at which it does.
+            The machine is up again a minute later. What workers had noted for themselves, that they
+            have claimed tasks and ended them, is lost as far as it was not synced yet, so that such
+            tasks run again. An outage, in contrast, loses nothing.
+        second_supervisors: How many times an hour a second supervisor takes over while the first
+            one does not know, and goes on for up to three minutes. The lock of the kernel keeps
+            that from happening; if it did not, an occurrence would run once nevertheless.
         until: No fault by rate or share happens from this instant on; None is to the end.
     """
 
@@ -42,6 +49,8 @@ class Faults:
     supervisor_crashes: float = 0.0
     lost_commits: float = 0.0
     full_disk: Sequence[Tuple[Any, Any]] = ()
+    power_cuts: Union[float, Sequence[Any]] = 0.0
+    second_supervisors: float = 0.0
     until: Any = None
 
 

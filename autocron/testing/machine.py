@@ -23,25 +23,23 @@ from autocron.firing import SERVICE
 from autocron.ports import Store
 from autocron.testing.decisions import Decisions
 from autocron.testing.faults import FaultyStore, ProcessDeath
+from autocron.testing.power import UnsyncedStore
 from autocron.testing.recorder import Recorder
 from autocron.testing.scenario import Scenario
 from autocron.testing.virtual_clock import VirtualClock
 from autocron.testing.virtual_processes import House, Worker
 
 _MICROSECOND = timedelta(microseconds=1)
-_SECOND = timedelta(seconds=1)
 # How long processes wait for what: those of the shell.
 TROUBLE_PAUSE = timedelta(seconds=0.5)
-IDLE = timedelta(seconds=30)
 TAKE_OVER = timedelta(seconds=0.1)
-LONGEST_STALL_SECONDS = 600.0
 
 
 Action = Callable[..., None]
 
 
 class Machine:
-    """Plays a scenario, step by step.
+    """Plays a scenario, step by step; what happens to the machine is left to others.
 
     Arguments:
         scenario: What to play.
@@ -55,6 +53,10 @@ class Machine:
         self.chance = random.Random(scenario.seed)
         self.recorder = recorder
         self.store = store
+        self._unsynced: Optional[UnsyncedStore] = None
+        if scenario.power_cuts or scenario.power_cut_rate:
+            self._unsynced = UnsyncedStore(store, self.chance)
+            store = cast(Store, self._unsynced)
         self._faulty: Optional[FaultyStore] = None
         if scenario.full_disk or scenario.faults.lost_commits:
             self._faulty = FaultyStore(
@@ -71,48 +73,15 @@ class Machine:
         self.workers: List[Worker] = []
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
-        self._lost: List[str] = []
+        self._lost: List[Tuple[str, bool]] = []
         self._last_end_at: Optional[datetime] = None
         self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
         self.drawn_ids = 0
-        self._boots = itertools.count(1)
         self._names: Dict[int, int] = {}
         self._wakes = 0
         self._crash_attempts = dict(scenario.crash_attempts)
         self._deciding = Decisions(scenario, self.chance)
-        self._at(scenario.start_at, self._switch_on)
-        self._plan_scenario()
-
-    def _plan_scenario(self) -> None:
-        scenario = self.scenario
-        for begin_at, end_at in scenario.outages:
-            self._at(begin_at, self._switch_off)
-            self._at(end_at, self._switch_on)
-        for at, seconds in scenario.clock_jumps:
-            self._at(at, self._set_clock, seconds)
-        for at, call in scenario.calls:
-            self._at(at, self._call, call)
-        for at, whom in scenario.crashes:
-            self._at(at, self._kill, whom)
-        for rate, action in (
-            (scenario.crash_rate, lambda: self._kill("worker")),
-            (scenario.faults.supervisor_crashes, lambda: self._kill("supervisor")),
-            (scenario.faults.stalls, self._stall),
-        ):
-            if rate:
-                self._repeat(rate, action)
-
-    def _repeat(self, rate: float, action: Action) -> None:
-        """Plan an action for a random instant, again and again."""
-        pause = timedelta(seconds=round(self.chance.expovariate(rate / 3600.0), 6))
-        at = self.clock.true_at + pause
-        if at < min(self.scenario.faults_until, self.scenario.end_at):
-            self._at(at, self._act_and_repeat, rate, action)
-
-    def _act_and_repeat(self, rate: float, action: Action) -> None:
-        action()
-        self._repeat(rate, action)
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -185,22 +154,37 @@ class Machine:
             return
         try:
             while self._lost:
-                self._reclaim(keeper, self._lost[0], charged=True)
+                self._reclaim(keeper, *self._lost[0])
                 self._lost.pop(0)
             tick = keeper.step()
         except StoreError:
             self._plan_supervisor(self.clock.true_at + TROUBLE_PAUSE)
             return
         except ProcessDeath:
-            self._kill("supervisor")
+            self._lose_supervisor()
             return
+        self._note_fired(tick)
+        next_at = self._next_step_of(keeper, tick)
+        if next_at is not None:
+            self._plan_supervisor(next_at)
+
+    def _note_fired(self, tick: Tick) -> None:
         for task in tick.fired:
             self.accepted.append(task.id)
+
+    def _next_step_of(self, keeper: House, tick: Tick) -> Optional[datetime]:
+        """Tell when a supervisor that has done a step is to do the next one."""
         next_at, now = tick.next_at, self.clock.now()
         if next_at is None or next_at > now:
             next_at = keeper.needed_at(now, self._last_end_at)
-        if next_at is not None:
-            self._plan_supervisor(self.clock.true(next_at))
+        return None if next_at is None else self.clock.true(next_at)
+
+    def _lose_supervisor(self) -> None:
+        """Let the supervisor be dead; one of its workers sees it, and starts the next."""
+        if self.keeper is not None:
+            self.recorder.marks.append((self.clock.true_at, "supervisor", 0.0))
+            self.keeper = None
+            self._at(self.clock.true_at + TAKE_OVER, self._start_supervisor)
 
     def _plan_supervisor(self, at: datetime) -> None:
         due_at = self._keeper_due_at = max(at, self.clock.true_at)
@@ -210,9 +194,12 @@ class Machine:
         if self.keeper is keeper and self._keeper_due_at == due_at:
             self._step_supervisor()
 
-    def _steps(self, engine: Engine) -> Callable[..., Tick]:
+    def _steps(self, engine: Engine, is_worker: bool = False) -> Callable[..., Tick]:
         """Return how the process of an engine is stepped."""
-        return engine.tick if self._faulty is None else partial(self._stepping, engine.tick)
+        step: Callable[..., Tick] = engine.tick
+        if is_worker and self._unsynced is not None:
+            step = partial(self._unsynced.as_worker, step)
+        return step if self._faulty is None else partial(self._stepping, step)
 
     def _stepping(self, step: Callable[..., Any], *values: Any) -> Any:
         """Step a process; only then can a commit be lost."""
@@ -240,7 +227,7 @@ class Machine:
             worker=worker.name,
             draw=self.chance.random,
         )
-        worker.step = self._steps(worker.engine)
+        worker.step = self._steps(worker.engine, is_worker=True)
         self.workers.append(worker)
         self.workers.sort(key=lambda one: one.slot)
         self._plan_worker(worker, self.clock.true_at)
@@ -294,7 +281,7 @@ class Machine:
 
     def _dismiss(self, worker: Worker) -> None:
         """Let a worker of an earlier supervisor end its task, and leave."""
-        worker.is_leaving = True
+        worker.is_leaving = worker.is_adopted = True
         if worker.task is None:
             self.workers.remove(worker)
             worker.due_at = None
@@ -307,10 +294,15 @@ class Machine:
         self.workers.remove(worker)
         worker.due_at = worker.task = None
         if self.keeper is not None:
-            self._lost.append(worker.name)
+            # Whose child it was not can not tell why it died, so that is charged to nobody.
+            self._lost.append((worker.name, not worker.is_adopted))
             self._step_supervisor()
             if not worker.is_leaving and self.keeper is not None:
                 self._start_worker(worker.slot)
+
+    def _kill_while(self, worker: Worker, task: Task) -> None:
+        if worker.task is task and worker in self.workers:
+            self._bury(worker, "worker died")
 
     def wake(self) -> None:
         """Take a datagram of an engine: it is what wakes a worker."""
@@ -323,72 +315,6 @@ class Machine:
                 self._step_worker(worker)
                 return
         self._wakes = 0  # All are busy, and look for the next task when they end theirs.
-
-    # -- what happens to the machine ----------------------------------------------------------
-
-    def _call(self, call: Callable[[], Any]) -> None:
-        """Let the application call a function; one that is told of an error calls again."""
-        if self.is_off:
-            return  # There is no application that could.
-        try:
-            self._stepping(call)
-        except StoreError:
-            self._at(self.clock.true_at + _SECOND, self._call, call)
-        except ProcessDeath:
-            pass
-
-    def _set_clock(self, seconds: float) -> None:
-        self.clock.step(seconds)
-        self.recorder.marks.append((self.clock.true_at, "clock", seconds))
-        # Nobody is told. Idle processes look around unasked, after a while.
-        self._at(self.clock.true_at + IDLE, self._look_around)
-
-    def _look_around(self) -> None:
-        self._step_supervisor()
-        self._wakes += len(self.workers)
-
-    def _switch_off(self) -> None:
-        self.is_off = True
-        for worker in self.workers:
-            if worker.task is not None and not worker.is_stalled:
-                self.recorder.ended(worker.task, worker.name, self.clock.now(), "machine off")
-            worker.due_at = None
-        self.workers, self.keeper, self._lost, self._wakes = [], None, [], 0
-
-    def _switch_on(self) -> None:
-        self.is_off = False
-        self._start_supervisor(f"service-{next(self._boots)}")
-
-    def _kill(self, whom: str) -> None:
-        if whom == "supervisor":
-            if self.keeper is not None:
-                self.recorder.marks.append((self.clock.true_at, "supervisor", 0.0))
-                self.keeper = None
-                self._at(self.clock.true_at + TAKE_OVER, self._start_supervisor)
-            return
-        named = [one for one in self.workers if whom in ("worker", one.name.partition(".")[0])]
-        busy = [worker for worker in named if worker.task is not None]
-        if busy or named:
-            self._bury(self.chance.choice(busy or named), "worker died")
-
-    def _kill_while(self, worker: Worker, task: Task) -> None:
-        if worker.task is task and worker in self.workers:
-            self._bury(worker, "worker died")
-
-    def _stall(self) -> None:
-        busy = [one for one in self.workers if one.task is not None and not one.is_stalled]
-        if not busy or self.keeper is None:
-            return
-        worker = self.chance.choice(busy)
-        is_replaced = not worker.is_leaving
-        worker.is_stalled = worker.is_leaving = True
-        assert worker.due_at is not None
-        stall = timedelta(seconds=round(self.chance.uniform(1.0, LONGEST_STALL_SECONDS), 6))
-        self._plan_worker(worker, worker.due_at + stall)
-        self._lost.append(worker.name)
-        self._step_supervisor()
-        if self.keeper is not None and is_replaced:
-            self._start_worker(worker.slot)
 
     # -- pieces -------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ from autocron.core.schedule import Schedule
 from autocron.core.task import Task
 from autocron.testing.timeline import Entry, Occurrence
 
+# What two supervisors tell of one occurrence, they tell within so many.
+_FEW = 8
+
 
 class Recorder:
     """Takes down what happens in a simulation.
@@ -17,7 +20,8 @@ class Recorder:
         entries: The attempts, in the order of their ends.
         skipped: Occurrences that were used up while an earlier run was in hand.
         fired: The occurrences of each schedule for which a task was stored.
-        marks: What else happened: when, ``"clock"`` or ``"supervisor"``, and by how many seconds.
+        marks: What else happened: when, what, and a number; as a Timeline has them.
+        outages: When the machine was off by chance.
         taken_back: Tasks that were taken back from a worker that was gone, as they are then, and
             whether its death was charged.
     """
@@ -27,6 +31,7 @@ class Recorder:
         self.skipped: List[Occurrence] = []
         self.fired: Dict[str, List[datetime]] = {}
         self.marks: List[Tuple[datetime, str, float]] = []
+        self.outages: List[Tuple[datetime, datetime]] = []
         self.taken_back: List[Tuple[Task, bool]] = []
 
     def occurrence(self, schedule: Schedule, at: datetime, task: Optional[Task]) -> None:
@@ -36,9 +41,11 @@ class Recorder:
             fired = self.fired[schedule.key] = []
         if task is not None:
             fired.append(at)
-        elif not fired or fired[-1] != at:
-            # Else it was stored already, by a supervisor that did not live to tell.
-            self.skipped.append(Occurrence(schedule.key, schedule.name, at))
+        elif at not in fired[-_FEW:]:
+            # Else it was stored already, by a supervisor that did not live to tell, or by another.
+            skipped = Occurrence(schedule.key, schedule.name, at)
+            if skipped not in self.skipped[-_FEW:]:
+                self.skipped.append(skipped)
 
     def ended(self, task: Task, worker: str, finished_at: Optional[datetime], outcome: str) -> None:
         """Take down the end of an attempt, given as it was when it began."""

@@ -55,6 +55,8 @@ class Scenario:
         calls: Calls of the application, by instant.
         faults: What else goes wrong.
         full_disk: When nothing can be written.
+        power_cuts: Instants at which the power fails.
+        power_cut_rate: How many times an hour it does.
         faults_until: From when on nothing goes wrong by rate or share.
         calls_functions: Whether the functions are really called.
     """
@@ -77,6 +79,8 @@ class Scenario:
     calls: Sequence[Tuple[datetime, Callable[[], Any]]] = ()
     faults: Faults = field(default_factory=Faults)
     full_disk: Sequence[Period] = ()
+    power_cuts: Sequence[datetime] = ()
+    power_cut_rate: float = 0.0
     faults_until: datetime = FOREVER
     calls_functions: bool = False
 
@@ -166,6 +170,12 @@ class Reader:
                 raise AutocronError(f"{what}: {end!r} is not after {begin!r}")
             periods.append((begin_at, end_at))
         return sorted(periods)
+
+    def rate_or_instants(self, what: str, given: Any) -> Tuple[float, List[datetime]]:
+        """Return how many times an hour something happens, or when: one of the two is given."""
+        if isinstance(given, (int, float)):
+            return number(f"{what} (times an hour)", given, 0.0, 3600.0), []
+        return 0.0, sorted(self.instant(what, at) for at in _list(what, given, "instants"))
 
     def jumps(self, given: Iterable[Any]) -> List[Tuple[datetime, float]]:
         """Return when the clock is set, and by how many seconds."""

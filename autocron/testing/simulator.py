@@ -32,6 +32,7 @@ from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.clock import Instant
 from autocron.testing.faults import Faults
 from autocron.testing.machine import Machine
+from autocron.testing.mishaps import MachineInTrouble
 from autocron.testing.plain_store import PlainStore
 from autocron.testing.recorder import Recorder
 from autocron.testing.scenario import (
@@ -139,9 +140,10 @@ def read_scenario(
     faults = Faults() if faults is None else faults
     rate, instants, attempts = _crashes(reader, crashes)
     until = faults.until
-    for name in ("stalls", "supervisor_crashes"):
+    for name in ("stalls", "supervisor_crashes", "second_supervisors"):
         number(f"faults.{name}", getattr(faults, name), 0.0, 3600.0)
     number("faults.lost_commits", faults.lost_commits, 0.0, 1.0)
+    power_cut_rate, power_cuts = reader.rate_or_instants("faults.power_cuts", faults.power_cuts)
     return Scenario(
         app=reader.app,
         functions=reader.functions,
@@ -161,6 +163,8 @@ def read_scenario(
         calls=reader.calls(enqueue, random.Random(f"calls {seed}")),
         faults=faults,
         full_disk=reader.periods("faults.full_disk", faults.full_disk),
+        power_cuts=power_cuts,
+        power_cut_rate=power_cut_rate,
         faults_until=FOREVER if until is None else reader.instant("faults.until", until),
         calls_functions=call,
     )
@@ -197,7 +201,7 @@ class Simulation:
     def __init__(self, scenario: Scenario, store: Union[str, os.PathLike[str]] = PLAIN) -> None:
         self.scenario = scenario
         self.store = _make_store(store)
-        self.machine = Machine(scenario, self.store, Recorder())
+        self.machine: Machine = MachineInTrouble(scenario, self.store, Recorder())
         self._app = scenario.app
         self._rehearsal = _Rehearsal(_Service(self.machine), scenario.zone_name)
         self._thread = threading.get_ident()
@@ -230,7 +234,7 @@ class Simulation:
             seed=scenario.seed,
             names=list(scenario.functions),
             schedules=scenario.schedules,
-            outages=scenario.outages,
+            outages=merged(sorted([*scenario.outages, *recorder.outages])),
             marks=recorder.marks,
             skips=recorder.skipped,
             fired=recorder.fired,

@@ -94,8 +94,9 @@ class Timeline:
         names: The task functions, in the order of their decoration.
         schedules: Their schedules.
         outages: When the machine was off.
-        marks: What else happened to the machine: when, ``"clock"`` (it was set, by how many
-            seconds) or ``"supervisor"`` (it was killed).
+        marks: What else happened to the machine: when, and ``"clock"`` (it was set, by how many
+            seconds), ``"supervisor"`` (it was killed), ``"power cut"`` (how many claims and ends of
+            tasks were lost) or ``"second supervisor"`` (for how many seconds there were two).
     """
 
     entries: Sequence[Entry]

@@ -60,6 +60,7 @@ class Worker:
         task: What it holds; None while it is idle.
         is_leaving: Whether it takes nothing more.
         is_stalled: Whether it was taken for dead.
+        is_adopted: Whether it is the child of an earlier supervisor.
         due_at: When it steps next; a step that was planned for another instant is off.
     """
 
@@ -71,6 +72,7 @@ class Worker:
         self.task: Optional[Task] = None
         self.is_leaving = False
         self.is_stalled = False
+        self.is_adopted = False
         self.due_at: Optional[datetime] = None
 
     def invoke(self, task: Task) -> Outcome:
