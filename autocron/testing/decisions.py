@@ -53,9 +53,10 @@ class Decisions:
         return chance > 0 and self._chance.random() < chance
 
     def _run(self, task: Task) -> Outcome:
-        known = self._scenario.functions.get(task.name)
-        if self._scenario.calls_functions and known is not None:
-            return run_function(known, task.payload, self._codec, passing=(KeyboardInterrupt,))
+        if self._scenario.calls_functions:
+            known = self._scenario.functions.get(task.name)
+            if known is not None:
+                return run_function(known, task.payload, self._codec, passing=(KeyboardInterrupt,))
         # Not called, but its arguments must be readable, and what it did not return storable.
         self._codec.load_call(task.payload)
         return Returned(self._codec.dump_result(None))

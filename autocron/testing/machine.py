@@ -235,13 +235,12 @@ class Machine:
     def _plan_worker(self, worker: Worker, at: datetime) -> None:
         true_at = self.clock.true_at
         due_at = worker.due_at = at if at > true_at else true_at
-        self._at(due_at, self._step_due_worker, worker, due_at)
+        self._at(due_at, self._step_worker, worker, due_at)
 
-    def _step_due_worker(self, worker: Worker, due_at: datetime) -> None:
-        if worker.due_at == due_at:
-            self._step_worker(worker)
-
-    def _step_worker(self, worker: Worker) -> None:
+    def _step_worker(self, worker: Worker, due_at: Optional[datetime] = None) -> None:
+        """Step a worker; one that was to be stepped at an instant, only if it still is."""
+        if due_at is not None and worker.due_at != due_at:
+            return
         worker.due_at = None
         was_idle = worker.task is None
         try:

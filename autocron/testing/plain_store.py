@@ -299,8 +299,12 @@ class PlainStore:
                 entry = ended.take(finished_before, self._tasks)
                 if entry is None:
                     break
-                _, age, _, task = entry
-                self._put(age, task, None)
+                if self.depth:
+                    self._put(entry[1], entry[3], None)
+                else:
+                    # What has ended is nowhere else.
+                    task_id = entry[3].id
+                    del self._tasks[task_id], self._ages[task_id]
                 removed += 1
         return removed
 
