@@ -391,10 +391,21 @@ class DescribeRefusals:
             parse("9" * digits + " * * * *")
         assert len(str(refusal.value)) < 400
 
+    @pytest.mark.parametrize("digits", [40, 41, 192, 193])
+    def it_shows_40_characters_of_a_piece_and_200_of_the_text(self, digits):
+        text = "9" * digits + " * * * *"
+        piece = "9" * digits if digits <= 40 else "9" * 40 + "..."
+        whole = text if len(text) <= 200 else text[:200] + "..."
+        with pytest.raises(InvalidSchedule) as refusal:
+            parse(text)
+        assert str(refusal.value) == f"minute: {piece!r} is outside 0-59 (column 1) in {whole!r}"
+        assert refusal.value.text == text
+
     @pytest.mark.parametrize("text", [None, 5, b"0 2 * * *", ["0 2 * * *"], 1.5, True, {}])
     def it_refuses_what_is_no_text(self, text):
-        with pytest.raises(InvalidSchedule, match="expected text such as '0 2"):
+        with pytest.raises(InvalidSchedule, match="expected text such as '0 2") as refusal:
             parse(text)
+        assert (refusal.value.field, refusal.value.text) == ("expression", "")
 
     def it_refuses_with_an_error_of_autocron_that_is_a_value_error(self):
         assert issubclass(InvalidSchedule, AutocronError)

@@ -57,6 +57,7 @@ class DescribeTimes:
     * 9-17 * * *            | every minute from 09:00 to 17:59
     */15 9-17 * * *         | every 15 minutes from 09:00 to 17:45
     10-20 2 * * *           | every minute from 02:10 to 02:20
+    */20 2 * * *            | every 20 minutes from 02:00 to 02:40
     10-40/10 2 * * *        | every 10 minutes from 02:10 to 02:40
     30 2 * * *              | at 02:30 every day
     0 9,17 * * *            | at 09:00 and 17:00 every day
@@ -105,6 +106,8 @@ class DescribeDays:
     0 9 * 3-9 1-5    | at 09:00, Monday to Friday, from March to September
     0 0 * jan *      | at 00:00 every day in January
     0 0 * 1,7,8,9 *  | at 00:00 every day in January, July, August and September
+    0 0 * 3-5 *      | at 00:00 every day in March, April and May
+    0 0 * 3-6 *      | at 00:00 every day from March to June
     */5 * * 3-9 *    | every 5 minutes, every day from March to September
     0 0 1 * *        | at 00:00 on the 1st of every month
     0 0 1,15 * *     | at 00:00 on the 1st and the 15th of every month

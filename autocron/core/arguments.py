@@ -309,7 +309,7 @@ def _encode(value: Any, depth: int) -> Any:
 
 def _encode_text(value: str) -> str:
     try:
-        value.encode("utf-8")
+        value.encode()
     except UnicodeEncodeError as error:
         raise _Refusal(
             f"holds {value[error.start]!a}, half of a surrogate pair, which is no character; use "
@@ -358,7 +358,6 @@ def _encode_dict(value: Dict[Any, Any], depth: int) -> Any:
         raise _Refusal(_TOO_DEEP)
     pairs: List[Tuple[Any, Any]] = []
     only_text = True
-    step = _A_KEY
     try:
         for key, item in value.items():
             if type(key) is str and key.isascii():
@@ -409,12 +408,12 @@ def _encode_moment(value: Union[datetime, time]) -> Any:
     if type(zone) is timezone:
         offset, name = zone.utcoffset(None), zone.tzname(None)
         if name != timezone(offset).tzname(None):
-            details["name"] = _encode(name, 0)
+            details["name"] = _encode_text(name)
         if offset.microseconds:  # Python does not read its own text of +00:00:00.000001.
             details["offset"] = [offset.days, offset.seconds, offset.microseconds]
             value = value.replace(tzinfo=None)
     elif zone is not None:
-        details["zone"] = _encode(_zone_key(zone), 0)
+        details["zone"] = _encode_text(_zone_key(zone))
         value = value.replace(tzinfo=None)
     if value.fold:
         details["fold"] = 1
@@ -422,7 +421,7 @@ def _encode_moment(value: Union[datetime, time]) -> Any:
     return {"at": text, **details} if details else text
 
 
-def _zone_key(zone: Any) -> Any:
+def _zone_key(zone: Any) -> str:
     if any(
         getattr(sys.modules.get(module), "ZoneInfo", None) is type(zone) for module in _ZONE_MODULES
     ):
@@ -432,7 +431,7 @@ def _zone_key(zone: Any) -> Any:
         except Exception:
             _refuse_zone(zone)
         if zone.key is not None:
-            return zone.key
+            return str(zone.key)
     _refuse_zone(zone)
 
 
@@ -451,7 +450,7 @@ def _encode_uuid(value: Any, depth: int) -> Any:
 
 def _encode_path(value: Any, depth: int) -> Any:
     kind = type(value)
-    text = _encode(str(value), depth)
+    text = _encode_text(str(value))
     if kind(text) != value:  # PureWindowsPath("./c:x") writes itself as c:x, on a drive
         raise _Refusal("has no text that gives the same path again; use its parts as text")
     return {_PATH_TAGS[kind.__name__]: text}
@@ -612,11 +611,8 @@ def _decode_uuid(payload: str) -> Any:
     return UUID(payload)
 
 
-def _decode_path(name: str) -> Callable[[str], Any]:
-    def decode(payload: str) -> Any:
-        return getattr(importlib.import_module("pathlib"), name)(payload)
-
-    return decode
+def _decode_path(name: str, payload: str) -> Any:
+    return getattr(importlib.import_module("pathlib"), name)(payload)
 
 
 # --- the types ------------------------------------------------------------------------------------
@@ -681,9 +677,9 @@ _SCALARS: Dict[str, Callable[[Any], Any]] = {
     "$timedelta": _decode_timedelta,
     "$decimal": _decode_decimal,
     "$uuid": _decode_uuid,
-    "$path": _decode_path("Path"),
-    "$pureposixpath": _decode_path("PurePosixPath"),
-    "$purewindowspath": _decode_path("PureWindowsPath"),
+    "$path": functools.partial(_decode_path, "Path"),
+    "$pureposixpath": functools.partial(_decode_path, "PurePosixPath"),
+    "$purewindowspath": functools.partial(_decode_path, "PureWindowsPath"),
 }
 
 # For a subclass, which value of its base to use; the first one that fits counts.

@@ -55,7 +55,7 @@ class NotStorable(AutocronError, TypeError):
         path: Where the value stands, for example ``"message['to'][2]"`` or ``"the result"``.
     """
 
-    def __init__(self, message: str, *, path: str = "") -> None:
+    def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message)
         self.path = path
 
