@@ -29,7 +29,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from freezegun import freeze_time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron import testing
@@ -38,6 +38,7 @@ from autocron.core.errors import AutocronError, InvalidSchedule
 from autocron.core.task import TaskState
 from autocron.testing import ManualClock
 from spec.benches import Bench, work
+from spec.strategies import examples
 from spec.tables import table
 from spec.zones import ZoneInfo, at
 
@@ -164,7 +165,7 @@ class DescribeAWallClockThatIsSet:
         work(engine)
         assert bench.task(delayed).state is TaskState.SUCCEEDED
 
-    @settings(max_examples=50)
+    @examples(50)
     @given(
         st.integers(1, 100_000),
         st.lists(

@@ -67,7 +67,7 @@ import itertools
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.cron import CronExpression, from_fields, parse
@@ -411,7 +411,6 @@ class DescribeRefusals:
         assert issubclass(InvalidSchedule, AutocronError)
         assert issubclass(InvalidSchedule, ValueError)
 
-    @settings(deadline=None)
     @given(st.text(alphabet="0123456789*/-,#LWHlw?@ \tsunmonja\n\u0661", max_size=20))
     def it_refuses_or_accepts_any_text_and_does_nothing_else(self, text):
         if strategies.is_valid(text):
@@ -468,7 +467,6 @@ class DescribeWhatCanNeverFire:
 
 
 class DescribeTextAndEquality:
-    @settings(deadline=None)
     @given(strategies.cron_texts(), st.sampled_from([" ", "  ", "\t", " \t "]))
     def it_gives_back_the_text_with_single_blanks(self, text, blank):
         expression = parse(blank + blank.join(text.split(" ")) + blank)
@@ -593,7 +591,6 @@ class DescribeKeywords:
             from_fields(minutes=0, hours="22-6")
         assert refusal.value.text == "0 22-6 * * *"
 
-    @settings(deadline=None)
     @given(strategies.cron_texts())
     def it_takes_the_fields_of_any_text(self, text):
         pieces = text.split(" ")

@@ -38,7 +38,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime, timedelta, timezone
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autocron.core.cron import parse
@@ -237,7 +237,7 @@ class DescribeOddZones:
 class DescribeLaws:
     """The scan of the oracle looks at each minute and at the wall clock, and at nothing else."""
 
-    @settings(max_examples=60, deadline=None)
+    @strategies.examples(60)
     @given(strategies.clock_texts(), strategies.near_changes, st.integers(0, 2880))
     @example("30 2 * * *", ("Europe/Berlin", at("2024-03-31 00:00")), 600)
     @example("* 12 * * *", ("Pacific/Apia", at("2011-12-29 00:00")), 4000)
@@ -245,25 +245,25 @@ class DescribeLaws:
         name, start = near
         agree(text, zone(name), start, start + timedelta(minutes=minutes))
 
-    @settings(max_examples=30, deadline=None)
+    @strategies.examples(30)
     @given(strategies.cron_texts(six=False), strategies.near_changes)
     def it_agrees_with_the_scan_for_any_text(self, text, near):
         name, start = near
         agree(text, zone(name), start, start + timedelta(minutes=2000))
 
-    @settings(max_examples=15, deadline=None)
+    @strategies.examples(15)
     @given(strategies.cron_texts(six=True), strategies.near_changes)
     def it_agrees_with_the_scan_by_seconds(self, text, near):
         name, start = near
         agree(text, zone(name), start, start + timedelta(minutes=61))
 
-    @settings(max_examples=40, deadline=None)
+    @strategies.examples(40)
     @given(strategies.clock_texts(), strategies.odd_zones(), st.integers(0, 12_000))
     def it_agrees_with_the_scan_in_zones_no_one_has_thought_of(self, text, where, minutes):
         start = at("2024-05-01 00:00") + timedelta(minutes=minutes)
         agree(text, where, start, start + timedelta(minutes=1500))
 
-    @settings(max_examples=60, deadline=None)
+    @strategies.examples(60)
     @given(strategies.cron_texts(), strategies.near_changes, st.integers(0, 10**6))
     def it_is_strict_and_monotone_and_leads_back(self, text, near, seconds):
         name, start = near
@@ -276,7 +276,7 @@ class DescribeLaws:
         assert later <= next_run(expression, end, where)
         assert earlier <= previous_run(expression, end, where)
 
-    @settings(max_examples=30, deadline=None)
+    @strategies.examples(30)
     @given(strategies.cron_texts(), strategies.near_changes)
     def it_runs_in_strict_order(self, text, near):
         name, start = near

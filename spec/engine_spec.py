@@ -26,13 +26,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import StoreError
 from autocron.core.task import TaskState
 from autocron.engine import PURGE_EVERY_SECONDS
 from spec.benches import Bench, FailingStore, work
+from spec.strategies import examples
 from spec.tables import table
 
 MINUTE = timedelta(minutes=1)
@@ -249,7 +250,7 @@ class DescribeAClaim:
         assert taken == (None if claimed == "none" else bench.task(tasks[claimed]))
         assert bench.task(tasks["second"]).worker == (None if claimed == "none" else "slower")
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(
         st.lists(st.sampled_from([None, "a", "b"]), min_size=1, max_size=8),
         st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["tick", "die"])), max_size=40),

@@ -27,7 +27,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from autocron.core.cron import from_fields, parse
 from autocron.core.explain import describe, warnings_for
@@ -188,7 +188,6 @@ class DescribeLaws:
             meaning = (expression.month.values, [expression.month_days[n - 28] for n in lengths])
             assert meanings.setdefault(describe(expression), meaning) == meaning
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(six=False, extensions=False))
     def it_can_be_read_back(self, text):
         expression = parse(text)
@@ -200,7 +199,6 @@ class DescribeLaws:
         assert times_of(words) == expected
         assert describe(expression).startswith(re.sub(" every day$", "", words))
 
-    @settings(deadline=None)
     @given(strategies.cron_texts())
     def it_has_words_for_every_expression(self, text):
         words = describe(parse(text))

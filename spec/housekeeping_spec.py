@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import StoreError
@@ -25,6 +25,7 @@ from autocron.core.task import Message
 from autocron.engine import PURGE_BATCH
 from autocron.firing import SCHEDULES_VERSION, SERVICE
 from spec.benches import Bench, FailingStore, work
+from spec.strategies import examples
 from spec.tables import table
 
 MINUTE = timedelta(minutes=1)
@@ -47,7 +48,7 @@ class DescribeAnOccurrence:
             assert sum(len(house.tick().fired) for house in houses + houses) == 1
             assert len(bench.store.find()) == minute
 
-    @settings(max_examples=40)
+    @examples(40)
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200)), min_size=1, max_size=40))
     def it_is_never_lost_and_never_twice_in_whatever_order_engines_look(self, looks):
         bench = Bench()

@@ -23,7 +23,7 @@ import itertools
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autocron.core.cron import parse
@@ -207,7 +207,6 @@ class DescribeStretches:
         found = list(between(parse("0 0 1 1 *"), at("9997-06-01 00:00"), last, UTC))
         assert [run.year for run in found] == [9998, 9999]
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments, st.integers(0, 500), st.integers(0, 500))
     def it_cuts_a_stretch_in_two_without_losing_a_run(self, text, start, first, second):
         expression = parse(text)
@@ -218,21 +217,19 @@ class DescribeStretches:
 
 
 class DescribeLaws:
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments)
     def it_answers_later_and_with_a_match(self, text, after):
         found = next_run(parse(text), after, UTC)
         assert found > after
         assert oracles.matches(text, found.replace(tzinfo=None))
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments)
     def it_answers_earlier_and_with_a_match(self, text, before):
         found = previous_run(parse(text), before, UTC)
         assert found < before
         assert oracles.matches(text, found.replace(tzinfo=None))
 
-    @settings(max_examples=40, deadline=None)
+    @strategies.examples(40)
     @given(strategies.cron_texts(six=False), strategies.moments)
     def it_has_no_match_strictly_between(self, text, after):
         # The scan looks at each minute of a day, and knows the rules by itself.
@@ -241,7 +238,7 @@ class DescribeLaws:
             text, after, until, UTC
         )
 
-    @settings(max_examples=40, deadline=None)
+    @strategies.examples(40)
     @given(strategies.cron_texts(six=True), strategies.moments)
     def it_has_no_match_strictly_between_by_seconds(self, text, after):
         until = after + timedelta(minutes=8)
@@ -249,7 +246,7 @@ class DescribeLaws:
             text, after, until, UTC
         )
 
-    @settings(max_examples=60, deadline=None)
+    @strategies.examples(60)
     @given(strategies.cron_texts(), strategies.moments)
     def it_has_no_matching_day_strictly_between(self, text, after):
         # For what runs seldom: each day between the runs, by the oracle's own calendar.
@@ -261,7 +258,6 @@ class DescribeLaws:
             assert not oracles.day_runs(days, months, weekdays, day)
             day += timedelta(days=1)
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments)
     def it_leads_there_and_back_again(self, text, moment):
         expression = parse(text)
@@ -270,7 +266,6 @@ class DescribeLaws:
         assert previous_run(expression, later, UTC) in (earlier, moment)
         assert next_run(expression, earlier, UTC) in (later, moment)
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments, st.timedeltas(timedelta(0)))
     def it_is_monotone(self, text, moment, delta):
         later = moment + delta % timedelta(days=900)
@@ -278,7 +273,6 @@ class DescribeLaws:
         assert next_run(expression, moment, UTC) <= next_run(expression, later, UTC)
         assert previous_run(expression, moment, UTC) <= previous_run(expression, later, UTC)
 
-    @settings(deadline=None)
     @given(strategies.cron_texts(), strategies.moments)
     def it_iterates_as_chained_questions_would(self, text, moment):
         expression = parse(text)
@@ -318,7 +312,7 @@ class DescribeTheOtherOracle:
         assert ours == known.ours
         assert walls(oracles.croniter_runs(known.text, after, count)) == known.theirs
 
-    @settings(max_examples=150, deadline=None)
+    @strategies.examples(150)
     @given(
         strategies.cron_texts(six=False, extensions=False),
         strategies.moments.filter(lambda moment: 1971 < moment.year < 2100),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from autocron.core import cron
@@ -12,6 +13,11 @@ from spec.zones import CHANGE_DAYS, ChangingZone
 
 MONTHS = ("jan", "Feb", "MAR", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "Mon", "TUE", "wed", "thu", "fri", "sat")
+
+
+def examples(count):
+    """Draw so many examples; under a profile that draws fewer than usual, fewer in proportion."""
+    return settings(max_examples=max(1, count * settings.default.max_examples // 100))
 
 
 def is_valid(text):
