@@ -38,6 +38,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime, timedelta, timezone
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -211,6 +212,14 @@ class DescribeOddZones:
             "01 01:00",
         )
         assert previous_run(midnight, run + timedelta(days=1), amsterdam) == run
+
+    @pytest.mark.parametrize("text", ["30 2 * * *", "*/30 * * * *"])
+    @pytest.mark.parametrize("minutes", [60, -60])
+    def it_is_exact_where_the_last_moment_before_a_change_is_an_occurrence(self, text, minutes):
+        where = ChangingZone(0, (datetime(2024, 5, 1, 2, 30, 0, 1), minutes))
+        last = at("2024-05-01 02:30")
+        assert next_run(parse(text), at("2024-05-01 02:29"), where) == last
+        assert previous_run(parse(text), last + timedelta(microseconds=1), where) == last
 
     def it_holds_where_a_gap_and_a_fold_are_close(self):
         # The fold shows what the gap left out, for the first time; it has been made up for.
