@@ -16,19 +16,26 @@
 from autocron.app import default_app
 from autocron.core.errors import (
     AutocronError,
+    Discard,
     InvalidSchedule,
     InvalidTask,
     NotStorable,
     ResultExpired,
     ResultNotReady,
+    Retry,
     ScheduleWarning,
     StartError,
     StoreError,
     TaskCancelled,
     TaskFailed,
     TaskNotFound,
+    TaskTimeout,
     WaitTimeout,
 )
+from autocron.current import current_task
+from autocron.delayed import Chain
+from autocron.group import TaskGroup
+from autocron.hooks import TaskEvent
 from autocron.result import TaskResult
 
 __version__ = "2.0.0.dev0"
@@ -38,28 +45,45 @@ delay = default_app.delay
 start = default_app.start
 stop = default_app.stop
 get_result = default_app.get_result
+get_group = default_app.get_group
+on = default_app.on
+schedule = default_app.schedule
+unschedule = default_app.unschedule
+schedules = default_app.list_schedules
 now = default_app.now
 
 __all__ = [
     "AutocronError",
+    "Chain",
+    "Discard",
     "InvalidSchedule",
     "InvalidTask",
     "NotStorable",
     "ResultExpired",
     "ResultNotReady",
+    "Retry",
     "ScheduleWarning",
     "StartError",
     "StoreError",
     "TaskCancelled",
+    "TaskEvent",
     "TaskFailed",
+    "TaskGroup",
     "TaskNotFound",
     "TaskResult",
+    "TaskTimeout",
     "WaitTimeout",
     "cron",
+    "current_task",
     "default_app",
     "delay",
+    "get_group",
     "get_result",
     "now",
+    "on",
+    "schedule",
+    "schedules",
     "start",
     "stop",
+    "unschedule",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import (
     TYPE_CHECKING,
@@ -17,7 +17,7 @@ from typing import (
     List,
     Mapping,
     Optional,
-    Protocol,
+    Sequence,
     Tuple,
     TypeVar,
     Union,
@@ -28,122 +28,36 @@ from typing import (
 from autocron import zones
 from autocron.core import arguments, cron, explain
 from autocron.core.errors import (
-    InvalidSchedule,
     InvalidTask,
     ScheduleWarning,
     StartError,
     TaskNotFound,
 )
-from autocron.core.task import Message, Task
-from autocron.options import Backoff, CronOptions, DelayOptions, Moment, check_policies
+from autocron.core.task import Message, Task, TaskState
+from autocron.delayed import Link, delayed_function
+from autocron.dynamic import ScheduleInfo, dynamic_name, listed
+from autocron.hooks import H, Hooks
+from autocron.messages import message_of
+from autocron.options import Backoff, DelayOptions
 from autocron.registry import Registry, TaskFunction, task_function
 from autocron.result import TaskResult
+from autocron.schedule_options import CronOptions, Field, cron_options, expression_of
+from autocron.serving import Rehearsal, Service
 
 if TYPE_CHECKING:
-    from typing_extensions import ParamSpec
+    from typing_extensions import ParamSpec, Unpack
 
+    from autocron.delayed import Delayed, TaskOptions
+    from autocron.group import TaskGroup
+    from autocron.inplace import InPlace
     from autocron.ports import Backend, Clock
 
     P = ParamSpec("P")
     R = TypeVar("R")
 
-    class Delayed(Protocol[P, R]):
-        """A delayed function: called like the plain one, it returns a TaskResult."""
-
-        __name__: str
-        __qualname__: str
-        __wrapped__: Callable[P, R]
-
-        @property
-        def function(self) -> Callable[P, R]:
-            """The plain function."""
-            ...
-
-        def options(
-            self,
-            *,
-            weeks: Optional[float] = None,
-            days: Optional[float] = None,
-            hours: Optional[float] = None,
-            minutes: Optional[float] = None,
-            seconds: Optional[float] = None,
-            schedule: Optional[Moment] = None,
-            retries: Optional[int] = None,
-            backoff: Optional[Backoff] = None,
-        ) -> Callable[P, TaskResult[R]]:
-            """Return the function with other options for one call."""
-            ...
-
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]: ...
-
-
 F = TypeVar("F", bound=Callable[..., Any])
-Field = Union[int, str, "List[Union[int, str]]", "Tuple[Union[int, str], ...]"]
 
 logger = logging.getLogger("autocron")
-
-
-class Service(Protocol):
-    """How an application is served in this process: what a started App talks to."""
-
-    @property
-    def backend(self) -> Backend:
-        """The engine that takes the calls."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of that engine."""
-        ...
-
-    @property
-    def is_serving(self) -> bool:
-        """Whether calls go to workers."""
-        ...
-
-    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
-        """Tell whether ``start()`` with this database would be the same again."""
-        ...
-
-    def announce(self) -> None:
-        """Make a function known that was decorated after the start."""
-        ...
-
-    def stop(self) -> None:
-        """Give up this process's share in the application."""
-        ...
-
-
-class Rehearsal(Protocol):
-    """What a test puts in the place of a service: tasks run in this process, when told to."""
-
-    @property
-    def service(self) -> Service:
-        """Where calls go."""
-        ...
-
-    @property
-    def default_zone(self) -> Optional[str]:
-        """The name of the time zone of schedules that name none; None is the application's."""
-        ...
-
-    def add(self, known: TaskFunction) -> None:
-        """Keep a function that was decorated inside a function of the test."""
-        ...
-
-    def add_schedule(self, options: CronOptions) -> None:
-        """Keep a schedule of such a function."""
-        ...
-
-    def forget(self, name: str) -> None:
-        """Take such a function and its schedules out again."""
-        ...
-
-    def start(
-        self, database: Union[str, os.PathLike[str]], tz: Optional[str], serializer: str
-    ) -> None:
-        """Take over what was given to ``start()``, and start nothing."""
-        ...
 
 
 class App:
@@ -157,6 +71,7 @@ class App:
         self.schedules: Dict[str, CronOptions] = {}
         self.default_zone: Optional[str] = None
         self.serializer = "json"
+        self.hooks = Hooks(lambda: self.codec)
         # Finds the test that the present thread or asyncio task is in; None outside of tests.
         self.rehearsals: Optional[Callable[[App], Optional[Rehearsal]]] = None
         self._served: Optional[Service] = None
@@ -179,7 +94,14 @@ class App:
         missed: Optional[str] = None,
         overlap: str = "skip",
         grace: Union[float, timedelta] = 60.0,
+        jitter: Union[float, timedelta] = 0.0,
         at_start: bool = False,
+        enabled: bool = True,
+        timeout: Union[float, timedelta, None] = None,
+        retries: Optional[int] = None,
+        backoff: Optional[Backoff] = None,
+        queue: Optional[str] = None,
+        priority: Optional[int] = None,
     ) -> Callable[[F], F]:
         """Run a function at the times of a cron schedule.
 
@@ -205,7 +127,15 @@ class App:
             overlap: What to do while an earlier run is in hand: ``"skip"`` the occurrence,
                 ``"wait"`` for it, or ``"allow"`` both.
             grace: How late an occurrence may be noticed and still be on time, in seconds.
+            jitter: Each run begins later than its occurrence by less than so many seconds, always
+                by the same, so that schedules of one minute do not all begin at once.
             at_start: Also run once whenever the application starts; without any field only then.
+            enabled: False keeps the schedule from firing; once it is enabled, nothing is made up.
+            timeout: How many seconds, or which timedelta, a run may take; None is for ever.
+            retries: How many attempts are made again after a failure; none if not given.
+            backoff: The delay before each of them: seconds, or ``"exponential"``, the default.
+            queue: The queue of its runs; ``"default"`` if not given.
+            priority: Their priority, -100 to 100, higher first; 0 if not given.
 
         Returns:
             A decorator that returns the function as it is.
@@ -214,42 +144,37 @@ class App:
             InvalidSchedule: The schedule or an option can not be used, or would never fire.
             InvalidTask: What is decorated is no function that a worker could find.
         """
-        if callable(crontab):
-            raise InvalidSchedule(
-                '@cron takes a schedule: write @cron("0 2 * * *") for every day at 02:00'
-            )
-        fields: Dict[str, Any] = {
-            "seconds": seconds,
-            "minutes": minutes,
-            "hours": hours,
-            "days": days,
-            "months": months,
-            "days_of_week": days_of_week,
+        expression = expression_of(
+            crontab,
+            {
+                "seconds": seconds,
+                "minutes": minutes,
+                "hours": hours,
+                "days": days,
+                "months": months,
+                "days_of_week": days_of_week,
+                "dow": dow,
+            },
+            at_start,
+        )
+        run = {
+            "timeout": timeout,
+            "retries": retries,
+            "backoff": backoff,
+            "queue": queue,
+            "priority": priority,
         }
-        if dow is not None:
-            if days_of_week is not None:
-                raise InvalidSchedule("dow and days_of_week are the same field; give one of them")
-            fields["days_of_week"] = dow
-        given = {name: value for name, value in fields.items() if value is not None}
-        if crontab is not None and given:
-            raise InvalidSchedule(
-                f"a cron text ({crontab!r}) and {', '.join(given)} were both given; give one form"
-            )
-        expression: Optional[cron.CronExpression]
-        if crontab is not None:
-            expression = cron.parse(crontab)
-        elif given:
-            expression = cron.from_fields(**given)
-        elif at_start is True:
-            expression = None
-        else:
-            raise InvalidSchedule(
-                'cron needs a schedule: a text such as "0 2 * * *", keywords such as minutes=0, '
-                "hours=2, or at_start=True"
-            )
-        zone = None if tz is None else zones.zone_name(tz)
-        missed, overlap, grace_seconds = check_policies(
-            missed, overlap, grace, at_start, expression is None or expression.is_fixed_time
+        options_of = cron_options(
+            text=None if expression is None else str(expression),
+            zone=None if tz is None else zones.zone_name(tz),
+            is_fixed_time=expression is None or expression.is_fixed_time,
+            missed=missed,
+            overlap=overlap,
+            grace=grace,
+            at_start=at_start,
+            jitter=jitter,
+            enabled=enabled,
+            run=run,
         )
         if expression is not None:
             for slip in explain.warnings_for(expression):
@@ -258,15 +183,7 @@ class App:
         def decorate(function: F) -> F:
             plain = getattr(function, "function", function)
             known = self._register(plain, "cron")
-            options = CronOptions(
-                name=known.name,
-                text=None if expression is None else str(expression),
-                zone=zone,
-                missed=missed,
-                overlap=overlap,
-                grace_seconds=grace_seconds,
-                at_start=at_start,
-            )
+            options = options_of(known.name)
             rehearsal = self.rehearsal
             if rehearsal is not None and known.unreachable is not None:
                 rehearsal.add_schedule(options)
@@ -282,16 +199,7 @@ class App:
 
     @overload
     def delay(
-        self,
-        *,
-        weeks: Optional[float] = None,
-        days: Optional[float] = None,
-        hours: Optional[float] = None,
-        minutes: Optional[float] = None,
-        seconds: Optional[float] = None,
-        schedule: Optional[Moment] = None,
-        retries: Optional[int] = None,
-        backoff: Optional[Backoff] = None,
+        self, **options: Unpack[TaskOptions]
     ) -> Callable[[Callable[P, R]], Delayed[P, R]]: ...
 
     def delay(self, function: Any = None, **options: Any) -> Any:
@@ -303,13 +211,8 @@ class App:
 
         Arguments:
             function: The function, if used bare.
-            **options: How long to wait before the task runs, as numbers of ``weeks``, ``days``,
-                ``hours``, ``minutes`` and ``seconds``, added up; or ``schedule``, an instant before
-                which it does not run (an aware datetime, or one in the application's zone), or a
-                callable that gives one at each call. ``retries`` is how many attempts are made
-                again after a failure, ``backoff`` how long to wait before each: seconds, or
-                ``"exponential"`` (the default), which draws a delay below a bound that doubles with
-                each failure, from 5 seconds to an hour.
+            **options: When the task runs, how it is retried, limited and so on; see
+                :class:`autocron.delayed.TaskOptions`.
 
         Returns:
             The decorated function, with the name, docstring and signature of the plain one.
@@ -323,27 +226,156 @@ class App:
             return lambda plain: self._delayed(plain, checked)
         return self._delayed(function, checked)
 
+    def schedule(
+        self,
+        task: Callable[..., Any],
+        crontab: str,
+        *,
+        name: Optional[str] = None,
+        args: Sequence[Any] = (),
+        kwargs: Optional[Mapping[str, Any]] = None,
+        tz: Union[str, tzinfo, None] = None,
+        missed: Optional[str] = None,
+        overlap: str = "skip",
+        grace: Union[float, timedelta] = 60.0,
+        jitter: Union[float, timedelta] = 0.0,
+        enabled: bool = True,
+        **run: Any,
+    ) -> str:
+        """Run a task function at the times of a schedule that is made now, and kept.
+
+        For schedules that users of the application make. It is kept in the database until
+        :meth:`unschedule`; a schedule of the same name is replaced, and goes on where it was if
+        neither text nor zone have changed.
+
+        Arguments:
+            task: A function decorated with ``@delay`` or ``@cron``.
+            crontab: The schedule, as ``@cron`` takes it.
+            name: Its name, at most 200 characters; None makes one of the function's name, the text
+                and the arguments.
+            args: Positional arguments of each run.
+            kwargs: Keyword arguments of each run.
+            tz: As for :meth:`cron`, like the six below.
+            missed: What to do about occurrences noticed more than ``grace`` late.
+            overlap: What to do while an earlier run is in hand.
+            grace: How late an occurrence may be noticed and still be on time, in seconds.
+            jitter: By less than how many seconds each run begins later.
+            enabled: Whether it fires.
+            **run: ``timeout``, ``retries``, ``backoff``, ``max_backoff``, ``retry_on``,
+                ``no_retry_on``, ``queue`` and ``priority`` of each run; where they are not given,
+                those of ``@delay`` hold.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InvalidSchedule: The schedule or an option can not be used, or the name is that of a
+                schedule in the code.
+            InvalidTask: It is no task function.
+            NotStorable: An argument can not be stored.
+            StartError: autocron was not started here, so there is no database to keep it in.
+        """
+        link = self._link(task)
+        expression = cron.parse(crontab)
+        link.known.check_call(tuple(args), dict(kwargs or {}))
+        payload = self.codec.dump_call(tuple(args), dict(kwargs or {}), link.known.parameters)
+        options = cron_options(
+            text=str(expression),
+            zone=None if tz is None else zones.zone_name(tz),
+            is_fixed_time=expression.is_fixed_time,
+            missed=missed,
+            overlap=overlap,
+            grace=grace,
+            at_start=False,
+            jitter=jitter,
+            enabled=enabled,
+            run=run,
+            base=link.options,
+        )(link.known.name)
+        key = dynamic_name(name, options, payload)
+        options = replace(options, payload=payload, dynamic_name=key)
+        service = self._database("schedule")
+        service.backend.put_schedule(options.schedule(self.zone_name, service.clock.now()))
+        return key
+
+    def unschedule(self, name: str) -> bool:
+        """Take a schedule out that was made by :meth:`schedule`; what it has enqueued still runs.
+
+        Arguments:
+            name: Its name.
+
+        Returns:
+            True if it was there.
+
+        Raises:
+            InvalidSchedule: It stands in the code, where it is to be taken out.
+            StartError: autocron was not started here.
+        """
+        return self._database("unschedule").backend.remove_schedule(name)
+
+    def list_schedules(self) -> List[ScheduleInfo]:
+        """Return all schedules that are kept, those in the code and those made at run time.
+
+        Returns:
+            Them, the one that fires next first.
+
+        Raises:
+            StartError: autocron was not started here.
+        """
+        service = self._database("schedules")
+        return listed(service.backend.schedules(), service.clock.now())
+
+    def _database(self, asking: str) -> Service:
+        service = self.service
+        if service is None:
+            raise StartError(f"{asking} looks into the database: call autocron.start(…) first")
+        return service
+
+    def _link(self, task: Any) -> Link:
+        """Return the task function, and its options, of something decorated."""
+        link = getattr(task, "_link", None)
+        if isinstance(link, Link):
+            return link
+        name = task_function(task, "delay").name
+        rehearsal = self.rehearsal
+        known = self.registry.get(name) if rehearsal is None else rehearsal.find(name)
+        if not isinstance(known, TaskFunction):
+            raise InvalidTask(
+                f"{name} is no task function: decorate it with @autocron.delay, so that workers "
+                "may run it"
+            )
+        return Link(known, DelayOptions())
+
     def _delayed(self, plain: Callable[..., Any], options: DelayOptions) -> Callable[..., Any]:
         known = self._register(plain, "delay")
-
-        @functools.wraps(plain)
-        def call(*args: Any, **kwargs: Any) -> TaskResult[Any]:
-            return self._call(known, args, kwargs, options)
-
-        def with_options(**given: Any) -> Callable[..., TaskResult[Any]]:
-            changed = options.changed(**given)
-
-            @functools.wraps(plain)
-            def call_with_options(*args: Any, **kwargs: Any) -> TaskResult[Any]:
-                return self._call(known, args, kwargs, changed)
-
-            return call_with_options
-
-        delayed = cast(Any, call)
-        delayed.options = with_options
-        delayed.function = plain
+        delayed = delayed_function(self, known, options)
         self._announce(known)
-        return call
+        return delayed
+
+    def on(self, *kinds: str) -> Callable[[H], H]:
+        """Have a function told what happens to tasks.
+
+        ::
+
+            @autocron.on("failed")
+            def tell_us(event):
+                send_chat_message(f"{event.name} failed: {event.error_message}")
+
+        A hook runs in the process where it happens: ``enqueued`` and ``cancelled`` mostly in the
+        application, the others in a worker. What it returns is ignored; what it raises is logged,
+        and never harms the task.
+
+        Arguments:
+            *kinds: What to hear of: ``enqueued``, ``started``, ``succeeded``, ``failed``,
+                ``retried``, ``lost``, ``cancelled``; see :class:`autocron.hooks.TaskEvent`.
+
+        Returns:
+            A decorator, which returns the function as it is.
+
+        Raises:
+            InvalidTask: That is nothing that happens.
+        """
+        return self.hooks.on(*kinds)
 
     def _register(self, function: Callable[..., Any], decorator: str) -> TaskFunction:
         known = task_function(function, decorator)
@@ -364,30 +396,66 @@ class App:
 
     # -- calls ------------------------------------------------------------------------------
 
-    def _call(
-        self,
-        known: TaskFunction,
-        args: Tuple[Any, ...],
-        kwargs: Dict[str, Any],
-        options: DelayOptions,
-    ) -> TaskResult[Any]:
-        known.check_call(args, kwargs)
-        payload = self.codec.dump_call(args, kwargs, known.parameters)
-        run_at = options.moment(self.zone) if options.schedule is not None else None
-        message = Message(
-            name=known.name,
-            payload=payload,
-            run_at=run_at,
-            delay_seconds=options.delay_seconds,
-            retries=options.retries,
-            backoff_seconds=options.backoff_seconds,
-        )
+    def call(self, link: Link) -> TaskResult[Any]:
+        """Enqueue one call; see :class:`autocron.delayed.Caller`."""
+        message = self._message(link, link.args)
         service = self.service
         if service is None:
-            from autocron.inplace import run_in_place
-
-            return run_in_place(self, known, message)
+            return self._in_place().run(link.known, message)
         return TaskResult(service.backend.enqueue(message), self._source(service))
+
+    def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
+        """Enqueue a chain; see :class:`autocron.delayed.Caller`."""
+        first, *others = links
+        message = self._message(first, first.args)
+        followers = [self._message(link, link.args, takes_given=True) for link in others]
+        service = self.service
+        if service is None:
+            here = self._in_place()
+            ended = here.ended(first.known, message)
+            functions = [link.known for link in others]
+            return here.result(here.follow([ended], functions, followers, False)[-1])
+        _, chain = service.backend.enqueue_all([message], followers, group=False)
+        return TaskResult(chain[-1], self._source(service))
+
+    def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
+        """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
+        from autocron.group import TaskGroup
+
+        messages = [self._message(link, link.args) for link in links]
+        followers = [self._message(link, link.args, takes_given=True) for link in then]
+        service = self.service
+        if service is None:
+            here = self._in_place()
+            ended = [here.ended(link.known, message) for link, message in zip(links, messages)]
+            last = here.follow(ended, [link.known for link in then], followers, True)
+            results = [here.result(task) for task in ended]
+            return TaskGroup(None, results, None, here.result(last[-1]) if last else None)
+        tasks, chain = service.backend.enqueue_all(messages, followers)
+        return self._group(tasks, chain[-1] if chain else None, service)
+
+    def _group(
+        self, tasks: Sequence[Task], callback: Optional[Task], service: Service
+    ) -> TaskGroup[Any]:
+        from autocron.group import TaskGroup
+
+        source = self._source(service)
+        group_id = next((task.group for task in tasks if task.group is not None), None)
+        results: List[TaskResult[Any]] = [TaskResult(task, source) for task in tasks]
+        last: Optional[TaskResult[Any]] = None
+        if callback is not None:
+            last = TaskResult(callback, source)
+        return TaskGroup(group_id, results, source, last)
+
+    def _message(self, link: Link, args: Tuple[Any, ...], takes_given: bool = False) -> Message:
+        return message_of(
+            link.known, link.options, args, link.kwargs, self.codec, lambda: self.zone, takes_given
+        )
+
+    def _in_place(self) -> InPlace:
+        from autocron.inplace import InPlace
+
+        return InPlace(self)
 
     def _source(self, service: Service) -> _Source:
         return _Source(service.backend, service.clock, self.codec, self.rehearsal is None)
@@ -405,15 +473,34 @@ class App:
             TaskNotFound: No such task is stored: it never was, or its result has expired.
             StartError: autocron was not started here, so there is no database to look into.
         """
-        service = self.service
-        if service is None:
-            raise StartError("get_result looks into the database: call autocron.start(…) first")
+        service = self._database("get_result")
         task = service.backend.get(task_id) if isinstance(task_id, str) else None
         if task is None:
             raise TaskNotFound(
                 f"no task {task_id!r} is stored: there never was one, or its result has expired"
             )
         return TaskResult(task, self._source(service))
+
+    def get_group(self, group_id: str) -> TaskGroup[Any]:
+        """Return the results of an earlier ``task.map(…)`` by the id of its group.
+
+        Arguments:
+            group_id: ``TaskGroup.id`` of that call, perhaps from another process.
+
+        Returns:
+            The TaskGroup; its ``callback`` is not known here.
+
+        Raises:
+            TaskNotFound: No such group is stored: it never was, or its results have expired.
+            StartError: autocron was not started here, so there is no database to look into.
+        """
+        service = self._database("get_group")
+        tasks = service.backend.list(group=group_id) if isinstance(group_id, str) else []
+        if not tasks:
+            raise TaskNotFound(
+                f"no group {group_id!r} is stored: there never was one, or its results have expired"
+            )
+        return self._group(tasks, None, service)
 
     def now(self) -> datetime:
         """Return the present time, as the tasks of this application are to see it.
@@ -600,8 +687,13 @@ class _Source:
     def get(self, task_id: str) -> Optional[Task]:
         return self._backend.get(task_id)
 
-    def cancel(self, task_id: str) -> bool:
-        return self._backend.cancel(task_id)
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        return self._backend.cancel(task_id, kill)
+
+    def list_group(
+        self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
+    ) -> List[Task]:
+        return self._backend.list(group=group, state=state, limit=limit)
 
     def load_result(self, text: str) -> Any:
         return self._codec.load_result(text)

@@ -7,25 +7,35 @@ ports.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Callable, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
-from autocron.core.events import Cancelled, Claimed, Event, HandedBack, Retried
-from autocron.core.machine import TRANSITIONS, apply
-from autocron.core.outcome import after_attempt, after_loss
-from autocron.core.schedule import Schedule
+from autocron.core.events import Claimed, Progressed
+from autocron.core.machine import apply
+from autocron.core.outcome import Outcome, after_attempt, after_hand_back
 from autocron.core.settings import Settings
-from autocron.core.task import Message, Task, TaskState, new_task
-from autocron.core.values import changed
-from autocron.firing import SCHEDULES_VERSION, CronTicker
-from autocron.ports import Clock, Invoker, Stats, Store, Waker, Zones
+from autocron.core.task import Task
+from autocron.firing import CronTicker
+from autocron.operations import PURGE_BATCH, Change, Operations
+from autocron.ports import Clock, Invoker, Observer, Store, Waker, Zones
 
 PURGE_EVERY_SECONDS = 30.0
-PURGE_BATCH = 500
 # Below this a difference between the two clocks is measurement and slewing, not a step.
 CLOCK_STEP_SECONDS = 1.0
+# What a task tells of its progress more often than this is stored together.
+PROGRESS_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How an attempt went, until it is stored."""
+
+    outcome: Outcome
+    at: datetime
+    drawn: float
 
 
 class Tick(NamedTuple):
@@ -47,8 +57,10 @@ class Tick(NamedTuple):
     trouble: Optional[StoreError] = None
 
 
-class Engine:
+class Engine(Operations):
     """Sequences the store, the clock and the running of functions.
+
+    It is also the :class:`autocron.ports.Hand` of the function that it runs.
 
     Arguments:
         store: Where tasks, schedules and settings are kept.
@@ -59,7 +71,10 @@ class Engine:
         invoker: Runs functions; None for an engine that runs none, as the supervisor's.
         worker: The name under which tasks are claimed.
         draw: Draws a number evenly from 0 to 1, for the jitter of retries.
-        keeps_house: Whether a step also fires cron occurrences, follows the clock and purges.
+        keeps_house: Whether a step also fires cron occurrences, follows the clock, ends what has
+            expired and purges.
+        queues: The queues of which tasks are claimed; None is all.
+        observer: Is told what happened to tasks, once it is stored.
     """
 
     #: How often who keeps house looks for what was kept long enough.
@@ -77,16 +92,17 @@ class Engine:
         worker: str = "",
         draw: Callable[[], float] = lambda: 0.5,
         keeps_house: bool = False,
+        queues: Optional[Sequence[str]] = None,
+        observer: Optional[Observer] = None,
     ) -> None:
-        self.store = store
-        self.clock = clock
-        self._new_id = new_id
-        self._waker = waker
+        super().__init__(store, clock, new_id=new_id, waker=waker, draw=draw, observer=observer)
         self._invoker = invoker
         self._worker = worker
-        self._draw = draw
+        self._queues = queues
         self._in_hand: Optional[Task] = None
-        self._unstored: Optional[Event] = None
+        self._ended: Optional[_Ended] = None
+        self._told_at = -math.inf
+        self._untold: Optional[str] = None
         self._ticker = CronTicker(store, zones, self) if keeps_house else None
         self._purge_at: Optional[datetime] = None
         self._clock_offset: Optional[float] = None
@@ -122,13 +138,8 @@ class Engine:
         if claimed is not None or trouble is not None:
             next_at = now
         elif claim:
-            next_at = _earlier(next_at, self.store.next_due_at(now))
+            next_at = _earlier(next_at, self.store.next_due_at(now, self._queues))
         return Tick(fired, claimed, finished, next_at, trouble)
-
-    def wake(self) -> None:
-        """Let a sleeping worker look whether something is due."""
-        if self._waker is not None:
-            self._waker.wake()
 
     @property
     def in_hand(self) -> Optional[Task]:
@@ -137,9 +148,41 @@ class Engine:
 
     def let_go(self) -> None:
         """Give back the task in hand, charged nothing, unless it has been run already."""
-        if self._in_hand is not None and self._unstored is None:
-            self.store.swap(self._in_hand, apply(self._in_hand, HandedBack()))
+        task = self._in_hand
+        if task is not None and self._ended is None:
+            self._end(task, lambda task: after_hand_back(task, self.clock.now()))
             self._in_hand = None
+
+    # -- the hand of the function that runs ---------------------------------------------------
+
+    def tell_progress(self, progress: str) -> None:
+        """Note how far the task in hand is; see :class:`autocron.ports.Hand`."""
+        task, now = self._in_hand, self.clock.monotonic()
+        if task is None:
+            return
+        if now - self._told_at < PROGRESS_PAUSE_SECONDS:
+            # Written down with what is told later, or with the end of the attempt.
+            self._untold = progress
+            return
+        self._untold = None
+        for _ in range(2):
+            after = apply(task, Progressed(progress))
+            if self.store.swap(task, after):
+                self._in_hand, self._told_at = after, now
+                return
+            again = self._look_again(task)
+            if again is None:
+                return
+            task = again
+
+    def is_cancel_asked(self) -> bool:
+        """Look whether somebody has asked for the task in hand to be cancelled."""
+        task = self._in_hand
+        if task is not None and task.cancel_asked_at is None:
+            again = self._look_again(task)
+            if again is not None:
+                self._in_hand = task = again
+        return task is not None and task.cancel_asked_at is not None
 
     # -- working ----------------------------------------------------------------------------
 
@@ -147,36 +190,50 @@ class Engine:
         self, invoker: Invoker, task: Task, claim: bool
     ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
         """Run a task and end it; return the next one, the ended one, and why it could not."""
-        if self._unstored is None:
-            outcome = invoker.invoke(task)
-            self._unstored = after_attempt(task, outcome, self.clock.now(), self._draw())
-        after = apply(task, self._unstored)
+        if self._ended is None:
+            self._tell("started", task)
+            self._told_at, self._untold = -math.inf, None
+            outcome = invoker.invoke(task, self)
+            self._ended = _Ended(outcome, self.clock.now(), self._draw())
+        # What it has told meanwhile has changed it.
+        task, ended = self._in_hand or task, self._ended
         try:
             with self.store.transaction():
-                kept = self.store.swap(task, after)
+                changes = self._finish_inside(task, ended)
                 claimed = self._claim_inside() if claim else None
         except StoreError:
             # The two failed together. A finish is never undone by a claim, so it goes alone.
             claimed = None
             try:
-                kept = self.store.swap(task, after)
+                with self.store.transaction():
+                    changes = self._finish_inside(task, ended)
             except StoreError as error:
                 return None, None, error
-        self._in_hand, self._unstored = claimed, None
-        if kept and after.lock is not None:
+        self._in_hand, self._ended = claimed, None
+        if changes and task.lock is not None:
             # What waited for this lock may be another worker's to run.
             self.wake()
-        return claimed, after if kept else None, None
+        self._tell_all(changes)
+        return claimed, changes[0][1] if changes else None, None
+
+    def _finish_inside(self, task: Task, ended: _Ended) -> List[Change]:
+        """Store how an attempt went; return what has changed, the task itself first."""
+        return self._end(
+            task,
+            lambda task: after_attempt(task, ended.outcome, ended.at, ended.drawn),
+            self._untold,
+        )
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
-        task = self.store.claimable(self.clock.now())
+        task = self.store.claimable(self.clock.now(), self._queues)
         if task is None:
             return None
         with self.store.transaction():
-            # If another worker was quicker, there may be more. Whether a lock is free can only be
-            # known in here.
-            claimed = self._take(task, self.clock.now()) if task.lock is None else None
+            # If another worker was quicker, there may be more. Whether a lock, or a rate key, is
+            # free can only be known in here.
+            is_free = task.lock is None and task.rate_key is None
+            claimed = self._take(task, self.clock.now()) if is_free else None
             if claimed is None:
                 claimed = self._claim_inside()
         # Only now: what could not be stored is not held.
@@ -185,12 +242,23 @@ class Engine:
 
     def _claim_inside(self) -> Optional[Task]:
         now = self.clock.now()
-        task = self.store.claimable(now)
+        task = self.store.claimable(now, self._queues)
         return None if task is None else self._take(task, now)
 
     def _take(self, task: Task, now: datetime) -> Optional[Task]:
         running = apply(task, Claimed(self._worker, now))
-        return running if self.store.swap(task, running) else None
+        if not self.store.swap(task, running):
+            return None
+        if task.rate_key is not None:
+            self._note_start(task, task.rate_key, now)
+        return running
+
+    def _note_start(self, task: Task, rate_key: str, now: datetime) -> None:
+        rate = task.policy.rate
+        if rate is not None:
+            starts = [now, *self.store.starts(rate_key, rate.count - 1)]
+            until_at = now + timedelta(seconds=rate.seconds)
+            self.store.put_start(rate_key, now, until_at, rate.free_at(starts))
 
     # -- keeping house ----------------------------------------------------------------------
 
@@ -201,11 +269,13 @@ class Engine:
         if settings is not self._stored_settings and settings != self._stored_settings:
             self._stored_settings, self._settings = settings, Settings.read(settings)
         fired = ticker.tick(now, self._stored_settings, stepped_seconds)
+        self._tell_all([("enqueued", task) for task in fired])
+        expires_at = self.expire(now)
         if self._purge_at is None or now >= self._purge_at or stepped_seconds:
             # A full batch means that there is more, so the next step goes on with it.
             full = self._purge(self._settings, now) >= PURGE_BATCH
             self._purge_at = now if full else now + self.purge_every
-        return fired, _earlier(self._purge_at, ticker.next_at)
+        return fired, _earlier(expires_at, _earlier(self._purge_at, ticker.next_at))
 
     def _follow_clock(self, now: datetime) -> float:
         """Move elapsed delays along with a stepped wall clock; return the step in seconds."""
@@ -220,166 +290,8 @@ class Engine:
         self._clock_offset = offset
         return stepped_seconds
 
-    # -- what a backend offers, in terms of the store -----------------------------------------
-
-    def enqueue(self, message: Message) -> Task:
-        """Store the task of one call; see :meth:`autocron.ports.Backend.enqueue`."""
-        task = new_task(message, self._new_id(), self.clock.now())
-        if message.unique is None:
-            self.store.add(task)
-        else:
-            with self.store.transaction():
-                same = self.store.find(state=TaskState.WAITING, unique=message.unique, limit=1)
-                if same:
-                    return same[0]
-                self.store.add(task)
-        self.wake()
-        return task
-
-    def fire(
-        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
-    ) -> Optional[Task]:
-        """Store the task of one occurrence; see :meth:`autocron.ports.Backend.fire`."""
-        stored = self.store.schedules(schedule.key)
-        if not stored or stored[0].watermark_at >= at:
-            return None
-        moved = changed(stored[0], watermark_at=at)
-        return self.store_occurrence(stored[0], moved, message, unless_active)
-
-    def store_occurrence(
-        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
-    ) -> Optional[Task]:
-        """Store the task of one occurrence, once; see :class:`autocron.firing.Firing`."""
-        at = moved.watermark_at
-        with self.store.transaction():
-            if not self.store.swap_schedule(schedule, moved):
-                # It is not stored as it was known: another engine was here, or it has changed.
-                stored = self.store.schedules(schedule.key)
-                if not stored or stored[0].watermark_at >= at:
-                    return None
-                self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
-            task = self._add_unless(unless_active, schedule.key, message, at)
-        if task is not None:
-            self.wake()
-        return task
-
-    def fire_at_start(
-        self, schedule: Schedule, service: str, message: Message, unless_active: bool
-    ) -> Optional[Task]:
-        """Store the task of a run at the start, once in each period of service, however many ask.
-
-        Arguments:
-            schedule: The schedule; what counts is what is stored under its key.
-            service: The period of service.
-            message: What is to run.
-            unless_active: Store nothing while a task of the schedule waits or runs.
-
-        Returns:
-            The task, or None.
-        """
-        with self.store.transaction():
-            stored = self.store.schedules(schedule.key)
-            if not stored or stored[0].service == service:
-                return None
-            self.store.swap_schedule(stored[0], replace(stored[0], service=service))
-            task = self._add_unless(unless_active, schedule.key, message, None)
-        if task is not None:
-            self.wake()
-        return task
-
-    def declare(self, schedules: Sequence[Schedule], complete_for: Iterable[str] = ()) -> None:
-        """Make schedules known; see :meth:`autocron.ports.Backend.declare`."""
-        given = {schedule.key: schedule for schedule in schedules}
-        modules = set(complete_for)
-        with self.store.transaction():
-            stored = {schedule.key: schedule for schedule in self.store.schedules()}
-            changes = [
-                self.store.swap_schedule(stored.get(key), _as_declared(stored.get(key), schedule))
-                for key, schedule in given.items()
-                if _as_declared(stored.get(key), schedule) != stored.get(key)
-            ]
-            changes += [
-                self.store.swap_schedule(schedule, None)
-                for key, schedule in stored.items()
-                if key not in given and schedule.name.partition(":")[0] in modules
-            ]
-            if changes:
-                version = int(self.store.settings().get(SCHEDULES_VERSION, "0"))
-                self.store.put_settings({SCHEDULES_VERSION: str(version + 1)})
-
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; see :meth:`autocron.ports.Backend.cancel`."""
-        return self._change(task_id, Cancelled(self.clock.now()))
-
-    def retry(self, task_id: str) -> bool:
-        """Make an ended task wait again; see :meth:`autocron.ports.Backend.retry`."""
-        done = self._change(task_id, Retried(self.clock.now()))
-        if done:
-            self.wake()
-        return done
-
-    def reclaim(self, worker: str, charged: bool) -> List[Task]:
-        """Take back the tasks of a lost worker; see :meth:`autocron.ports.Backend.reclaim`."""
-        now = self.clock.now()
-        return self._end_holding(worker, lambda task: after_loss(task, charged, now))
-
-    def hand_back(self, worker: str) -> List[Task]:
-        """Give back what a worker holds, charged nothing: it has to leave."""
-        return self._end_holding(worker, lambda task: HandedBack())
-
-    def purge(self) -> int:
-        """Remove what was kept long enough; see :meth:`autocron.ports.Backend.purge`."""
-        return self._purge(Settings.read(self.store.settings()), self.clock.now())
-
-    def _purge(self, settings: Settings, now: datetime) -> int:
-        before = now - timedelta(seconds=settings.result_ttl)
-        removed = self.store.purge(TaskState.SUCCEEDED, before, PURGE_BATCH)
-        removed += self.store.purge(TaskState.CANCELLED, before, PURGE_BATCH - removed)
-        before = now - timedelta(seconds=settings.failure_ttl)
-        return removed + self.store.purge(TaskState.FAILED, before, PURGE_BATCH - removed)
-
-    def stats(self) -> Stats:
-        """Return counts over all tasks."""
-        return self.store.stats(self.clock.now())
-
-    # -- pieces -----------------------------------------------------------------------------
-
-    def _change(self, task_id: str, event: Event) -> bool:
-        with self.store.transaction():
-            task = self.store.get(task_id)
-            if task is None or type(event) not in TRANSITIONS[task.state]:
-                return False
-            return self.store.swap(task, apply(task, event))
-
-    def _end_holding(self, worker: str, decide: Callable[[Task], Event]) -> List[Task]:
-        ended = []
-        with self.store.transaction():
-            for task in self.store.find(state=TaskState.RUNNING, worker=worker):
-                ended.append(apply(task, decide(task)))
-                self.store.swap(task, ended[-1])
-        for _ in ended:
-            self.wake()
-        return ended
-
-    def _add_unless(
-        self, unless_active: bool, key: str, message: Message, at: Optional[datetime]
-    ) -> Optional[Task]:
-        if unless_active and self.store.has_in_hand(key):
-            return None
-        task = new_task(message, self._new_id(), self.clock.now(), at)
-        self.store.add(task)
-        return task
-
 
 def _earlier(first: Optional[datetime], second: Optional[datetime]) -> Optional[datetime]:
     if first is None or second is None:
         return second if first is None else first
     return min(first, second)
-
-
-def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:
-    """Tell what a declared schedule becomes: a known one goes on, unless its zone has changed."""
-    if stored is None:
-        return given
-    watermark_at = stored.watermark_at if stored.zone == given.zone else given.watermark_at
-    return replace(given, watermark_at=watermark_at, service=stored.service)

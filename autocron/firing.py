@@ -12,19 +12,18 @@ import logging
 from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, List, Mapping, Optional, Protocol, Tuple
 
-from autocron.core.arguments import NO_ARGUMENTS
 from autocron.core.cron import CronExpression, parse
 from autocron.core.errors import AutocronError
 from autocron.core.next_run import occurrences
 from autocron.core.schedule import Owed, Schedule, corrected_watermark, owed
 from autocron.core.task import Message, Task
 from autocron.core.values import changed
+from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Store, Zones
 
 logger = logging.getLogger("autocron")
 
-# Under these names the store tells that schedules were declared, and which period of service it is.
-SCHEDULES_VERSION = "schedules_version"
+# Under this name the store tells which period of service it is.
 SERVICE = "service"
 
 
@@ -177,7 +176,7 @@ class CronTicker:
                 corrected = changed(schedule, watermark_at=watermark_at)
                 if self._store.swap_schedule(schedule, corrected):
                     schedule = corrected
-            if schedule.text is None:
+            if schedule.text is None or not schedule.is_enabled:
                 continue
             try:
                 expression, zone = parse(schedule.text), self._zones(schedule.zone)
@@ -212,7 +211,8 @@ class CronTicker:
         """Run what is to run once at the start of each period of service."""
         fired = []
         for schedule in self._store.schedules():
-            if schedule.at_start and service and schedule.service != service:
+            is_wanted = schedule.at_start and schedule.is_enabled
+            if is_wanted and service and schedule.service != service:
                 # No occurrence of the schedule: it uses up none, and none keeps it from running.
                 message = _message(schedule, waits=schedule.overlap == "wait")
                 task = self._firing.fire_at_start(
@@ -223,5 +223,12 @@ class CronTicker:
 
 
 def _message(schedule: Schedule, waits: bool) -> Message:
-    lock = schedule.key if waits else None
-    return Message(schedule.name, NO_ARGUMENTS, lock=lock, schedule=schedule.key)
+    return Message(
+        name=schedule.name,
+        payload=schedule.payload,
+        lock=schedule.key if waits else None,
+        queue=schedule.queue,
+        priority=schedule.priority,
+        policy=schedule.policy,
+        schedule=schedule.key,
+    )

@@ -1,23 +1,28 @@
-"""The options of the decorators, checked where they are written."""
+"""The options of delayed functions, checked where they are written."""
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Type, Union
 
-from autocron.core.errors import InvalidSchedule, InvalidTask
-from autocron.core.schedule import (
-    DEFAULT_GRACE_SECONDS,
-    MISSED_POLICIES,
-    OVERLAP_POLICIES,
-    Schedule,
-)
+from autocron.core.errors import LONGEST_SECONDS, InvalidTask
+from autocron.core.outcome import kinds_of
+from autocron.core.policy import PLAIN, Policy
+from autocron.core.rate import parse_rate
+from autocron.core.task import DEFAULT_QUEUE, MAX_PRIORITY, MIN_PRIORITY
 
+Duration = Union[float, timedelta]
 Moment = Union[datetime, Callable[[], datetime]]
 Backoff = Union[float, timedelta, str]
+Exceptions = Union[Type[BaseException], Tuple[Type[BaseException], ...]]
+Key = Union[str, Callable[..., object]]
 
+MAX_RETRIES = 1_000_000
+MAX_LIMIT = 1_000_000
+MAX_KEY_LENGTH = 200
+_QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _UNIT_SECONDS: Mapping[str, float] = {
     "weeks": 7 * 86400.0,
     "days": 86400.0,
@@ -25,9 +30,6 @@ _UNIT_SECONDS: Mapping[str, float] = {
     "minutes": 60.0,
     "seconds": 1.0,
 }
-_OTHERS = ("schedule", "retries", "backoff")
-_MOST_RETRIES = 1_000_000
-_LONGEST_SECONDS = 100 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -37,55 +39,69 @@ class DelayOptions:
     Attributes:
         delay_seconds: Not to be run before this many seconds have elapsed.
         schedule: Not before this instant, or the one that this callable gives at each call.
-        retries: How many attempts are made again after a failure.
-        backoff_seconds: The delay before each of them; None is exponential backoff.
+        expires: No attempt begins at this instant, or so many seconds after the call, or later.
+        policy: Retries, backoff, timeout and rate.
+        queue: The queue in which it waits.
+        priority: -100 to 100; higher runs first.
+        limit: How many may run at once; None is any number.
+        limit_key: What they are counted by; None is the function.
+        rate_key: What the rate is counted by; None is the function.
+        unique: Which calls are the same: False, True, ``"args"`` or a callable giving a key.
+        unique_running: Whether a running task counts, too.
+        unique_seconds: For how many seconds after its call a task counts, whatever becomes of it.
     """
 
     delay_seconds: float = 0.0
     schedule: Optional[Moment] = None
-    retries: int = 0
-    backoff_seconds: Optional[float] = None
+    expires: Union[float, datetime, None] = None
+    policy: Policy = PLAIN
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    limit: Optional[int] = None
+    limit_key: Optional[Key] = None
+    rate_key: Optional[Key] = None
+    unique: Union[bool, str, Callable[..., object]] = False
+    unique_running: bool = False
+    unique_seconds: Optional[float] = None
 
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
 
         Arguments:
-            given: ``weeks``, ``days``, ``hours``, ``minutes``, ``seconds`` (numbers, added up) or
-                ``schedule`` (a datetime, or a callable giving one); ``retries`` (a whole number),
-                ``backoff`` (seconds, or ``"exponential"``). None is "not given".
+            given: The options of :class:`autocron.delayed.TaskOptions`. None is "not given".
 
         Raises:
-            InvalidTask: An option is not known, or can not be used.
+            InvalidTask: An option is not known, can not be used, or contradicts another one.
         """
         given = {name: value for name, value in given.items() if value is not None}
         for name in given:
-            if name not in _UNIT_SECONDS and name not in _OTHERS:
-                known = ", ".join((*_UNIT_SECONDS, *_OTHERS))
-                raise InvalidTask(f"{name!r} is no option of delay; expected one of {known}")
-        delay = {name: given[name] for name in given if name in _UNIT_SECONDS}
-        schedule = given.get("schedule")
-        changes: Dict[str, Any] = {}
-        if schedule is not None and delay:
+            if name not in OPTIONS:
+                raise InvalidTask(_unknown(name))
+        after = replace(
+            self,
+            **_when(given),
+            **{name: _READERS[name](name, value) for name, value in given.items() if name in _OWN},
+            policy=policy_of(self.policy, given),
+        )
+        after = _with_unique(after, given)
+        after._check_agreement(given)
+        return after
+
+    def _check_agreement(self, given: Mapping[str, Any]) -> None:
+        """Refuse options that contradict each other."""
+        for name, needed, has in (
+            ("limit_key", "limit", self.limit is not None),
+            ("rate_key", "rate", self.policy.rate is not None),
+            ("unique_while", "unique", self.unique is not False),
+            ("unique_for", "unique", self.unique is not False),
+        ):
+            if name in given and not has:
+                raise InvalidTask(f"{name}= goes with {needed}=, which is not given")
+        if isinstance(self.expires, float) and self.expires <= self.delay_seconds:
             raise InvalidTask(
-                f"schedule= and {', '.join(f'{name}=' for name in delay)} both say when the task "
-                "is to run; give one of them"
+                f"expires: {self.expires:g} seconds after the call is no later than it is due, "
+                f"{self.delay_seconds:g} seconds after it; it would never run"
             )
-        if schedule is not None:
-            if not callable(schedule):
-                _check_moment(schedule, "schedule")
-            changes.update(delay_seconds=0.0, schedule=schedule)
-        if delay:
-            seconds = sum(
-                _number(name, value) * _UNIT_SECONDS[name] for name, value in delay.items()
-            )
-            if seconds > _LONGEST_SECONDS:
-                raise InvalidTask(f"{', '.join(delay)}: the delay is more than 100 years")
-            changes.update(delay_seconds=seconds, schedule=None)
-        if "retries" in given:
-            changes["retries"] = _retries(given["retries"])
-        if "backoff" in given:
-            changes["backoff_seconds"] = _backoff(given["backoff"])
-        return replace(self, **changes)
 
     def moment(self, zone: tzinfo) -> Optional[datetime]:
         """Return the instant, in UTC, before which the task is not to run; None is now.
@@ -99,16 +115,85 @@ class DelayOptions:
         if self.schedule is None:
             return None
         given = self.schedule() if callable(self.schedule) else self.schedule
-        moment = _check_moment(given, "schedule")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        try:
-            return moment.astimezone(timezone.utc)
-        except (OverflowError, ValueError, OSError):  # the last two from the system's zone
-            raise InvalidTask(f"schedule: {moment!r} is out of the range of times") from None
+        return in_utc("schedule", check_moment("schedule", given), zone)
 
 
-def _check_moment(given: object, name: str) -> datetime:
+def in_utc(name: str, moment: datetime, zone: tzinfo) -> datetime:
+    """Return a datetime in UTC; one without a zone is meant in the given one."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return moment.astimezone(timezone.utc)
+    except (OverflowError, ValueError, OSError):  # the last two from the system's zone
+        raise InvalidTask(f"{name}: {moment!r} is out of the range of times") from None
+
+
+def policy_of(before: Policy, given: Mapping[str, Any]) -> Policy:
+    """Return a policy with what is given changed.
+
+    Arguments:
+        before: The policy as it was.
+        given: Among others, ``retries``, ``backoff``, ``max_backoff``, ``retry_on``,
+            ``no_retry_on``, ``timeout`` and ``rate``.
+
+    Raises:
+        InvalidTask: One of them can not be used, or contradicts another one.
+    """
+    changes: Dict[str, Any] = {
+        field: _READERS[name](name, given[name])
+        for name, field in _POLICY_FIELDS.items()
+        if name in given
+    }
+    if not changes:
+        return before
+    after = replace(before, **changes)
+    for name in ("backoff", "max_backoff", "retry_on", "no_retry_on"):
+        if name in given and not after.retries:
+            raise InvalidTask(f"{name}= is about retries, and there are none: give retries= too")
+    if "max_backoff" in given and after.backoff_seconds is not None:
+        raise InvalidTask("max_backoff= is for exponential backoff; the backoff= is constant")
+    return after
+
+
+def _when(given: Mapping[str, Any]) -> Dict[str, Any]:
+    delay = {name: given[name] for name in given if name in _UNIT_SECONDS}
+    schedule = given.get("schedule")
+    if schedule is not None and delay:
+        raise InvalidTask(
+            f"schedule= and {', '.join(f'{name}=' for name in delay)} both say when the task "
+            "is to run; give one of them"
+        )
+    if schedule is not None:
+        if not callable(schedule):
+            check_moment("schedule", schedule)
+        return {"delay_seconds": 0.0, "schedule": schedule}
+    if not delay:
+        return {}
+    seconds = sum(_number(name, value) * _UNIT_SECONDS[name] for name, value in delay.items())
+    if seconds > LONGEST_SECONDS:
+        raise InvalidTask(f"{', '.join(delay)}: the delay is more than 100 years")
+    return {"delay_seconds": seconds, "schedule": None}
+
+
+def _with_unique(options: DelayOptions, given: Mapping[str, Any]) -> DelayOptions:
+    changes: Dict[str, Any] = {}
+    if "unique_while" in given:
+        scope = given["unique_while"]
+        if scope not in ("waiting", "running"):
+            raise InvalidTask(
+                f'unique_while: {scope!r} is neither "waiting" nor "running" (waiting or running)'
+            )
+        changes["unique_running"] = scope == "running"
+    if "unique_for" in given:
+        changes["unique_seconds"] = duration("unique_for", given["unique_for"])
+    return replace(options, **changes) if changes else options
+
+
+# -- reading one option -----------------------------------------------------------------------
+
+
+def check_moment(name: str, given: object) -> datetime:
+    """Return a datetime, or raise InvalidTask for what is none."""
     if not isinstance(given, datetime):
         raise InvalidTask(
             f"{name}: {given!r} is no datetime; expected an aware datetime, one in the "
@@ -117,113 +202,141 @@ def _check_moment(given: object, name: str) -> datetime:
     return given
 
 
-def _retries(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_RETRIES:
-        raise InvalidTask(f"retries: {value!r} is not a whole number from 0 to {_MOST_RETRIES}")
-    return value
+def duration(name: str, value: object) -> float:
+    """Return a duration in seconds, more than none and up to 100 years.
 
-
-def _backoff(value: object) -> Optional[float]:
-    if value == "exponential":
-        return None
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    seconds = math.inf if isinstance(value, str) else _number("backoff", value)
-    if seconds > _LONGEST_SECONDS:
+    Raises:
+        InvalidTask: It is none.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    number = not isinstance(seconds, bool) and isinstance(seconds, (int, float))
+    if not number or not 0 < seconds <= LONGEST_SECONDS:  # type: ignore[operator]
         raise InvalidTask(
-            f"backoff: {value!r} is neither a number of seconds up to 100 years nor 'exponential'"
+            f"{name}: {value!r} is not a number of seconds above 0 and up to 100 years, "
+            "nor such a timedelta"
         )
-    return seconds
+    return float(seconds)  # type: ignore[arg-type]
 
 
 def _number(name: str, value: object) -> float:
     number = not isinstance(value, bool) and isinstance(value, (int, float))
-    if not number or not 0 <= value < math.inf:  # type: ignore[operator]
+    if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
         raise InvalidTask(f"{name}: {value!r} is not a number from 0 upwards")
     # An int may be larger than any float; all of these are too long anyway.
-    return float(min(value, 2 * _LONGEST_SECONDS))  # type: ignore[call-overload]
+    return float(min(value, 2 * LONGEST_SECONDS))  # type: ignore[call-overload]
 
 
-@dataclass(frozen=True)
-class CronOptions:
-    """One ``@cron``, before it is known where it will run.
+def _whole(low: int, high: int) -> Callable[[str, object], int]:
+    def read(name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InvalidTask(f"{name}: {value!r} is not a whole number from {low} to {high}")
+        return value
 
-    Attributes:
-        name: The name of the task function.
-        text: The canonical cron expression; None for "at the start only".
-        zone: The name of the time zone; None is the application's.
-        missed: The policy for missed occurrences.
-        overlap: The policy while an earlier run is in hand.
-        grace_seconds: How late an occurrence may be noticed and still be on time.
-        at_start: Whether to run once when the application starts.
-    """
+    return read
 
-    name: str
-    text: Optional[str]
-    zone: Optional[str]
-    missed: str
-    overlap: str
-    grace_seconds: float
-    at_start: bool
 
-    @property
-    def key(self) -> str:
-        """The identity of the schedule: stacked ones differ in their text."""
-        return f"{self.name} {self.text or '@start'}"
+def _expires(name: str, value: object) -> Union[float, datetime]:
+    return value if isinstance(value, datetime) else duration(name, value)
 
-    def schedule(self, default_zone: str, now: datetime) -> Schedule:
-        """Return the schedule to declare, beginning now."""
-        return Schedule(
-            key=self.key,
-            name=self.name,
-            text=self.text,
-            zone=self.zone or default_zone,
-            missed=self.missed,
-            overlap=self.overlap,
-            grace_seconds=self.grace_seconds,
-            at_start=self.at_start,
-            watermark_at=now,
+
+def _backoff(name: str, value: object) -> Optional[float]:
+    if value == "exponential":
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    seconds = float("inf") if isinstance(value, str) else _number(name, value)
+    if seconds > LONGEST_SECONDS:
+        raise InvalidTask(
+            f"{name}: {value!r} is neither a number of seconds up to 100 years nor 'exponential'"
         )
+    return seconds
 
 
-def check_policies(
-    missed: Optional[str],
-    overlap: str,
-    grace: Union[float, timedelta],
-    at_start: bool,
-    is_fixed_time: bool,
-) -> Tuple[str, str, float]:
-    """Check the options of a cron schedule.
+def _exceptions(name: str, value: object) -> Tuple[str, ...]:
+    kinds = value if isinstance(value, (tuple, list)) else (value,)
+    for kind in kinds:
+        if not isinstance(kind, type) or not issubclass(kind, BaseException):
+            raise InvalidTask(f"{name}: {kind!r} is no class of exceptions")
+    return tuple(kinds_of(kind)[0] for kind in kinds)
 
-    Arguments:
-        missed: ``"once"``, ``"skip"``, ``"all"``, or None for the default of the schedule's kind.
-        overlap: ``"skip"``, ``"wait"`` or ``"allow"``.
-        grace: Seconds, or a timedelta.
-        at_start: True or False.
-        is_fixed_time: Whether neither minute nor hour starts with ``*``.
 
-    Returns:
-        missed, overlap, and the grace in seconds.
+def _queue(name: str, value: object) -> str:
+    if not isinstance(value, str) or not _QUEUE.fullmatch(value):
+        raise InvalidTask(
+            f"{name}: {value!r} is no name of a queue: letters, digits, '_', '.' and '-', at most "
+            "64 of them"
+        )
+    return value
+
+
+def _key(name: str, value: object) -> Key:
+    if callable(value):
+        return value
+    return check_key(name, value)
+
+
+def check_key(name: str, value: object) -> str:
+    """Return a key as text.
 
     Raises:
-        InvalidSchedule: One of them can not be used.
+        InvalidTask: It can be none.
     """
-    if missed is None:
-        missed = "once" if is_fixed_time else "skip"
-    for name, given, policies in (
-        ("missed", missed, MISSED_POLICIES),
-        ("overlap", overlap, OVERLAP_POLICIES),
-    ):
-        if given not in policies:
-            raise InvalidSchedule(f"{name}: {given!r} is not one of {', '.join(policies)}")
-    if isinstance(grace, timedelta):
-        grace = grace.total_seconds()
-    usable = not isinstance(grace, bool) and isinstance(grace, (int, float))
-    if not usable or not 0 <= grace <= _LONGEST_SECONDS:
-        raise InvalidSchedule(
-            f"grace: {grace!r} is not a number of seconds from 0 upwards "
-            f"(default {DEFAULT_GRACE_SECONDS:g})"
-        )
-    if not isinstance(at_start, bool):
-        raise InvalidSchedule(f"at_start: {at_start!r} is not True or False")
-    return missed, overlap, float(grace)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise InvalidTask(f"{name}: {value!r} is no key; expected a text or a whole number")
+    text = str(value)
+    if len(text) > MAX_KEY_LENGTH:
+        raise InvalidTask(f"{name}: the key {text[:40]!r}… is longer than {MAX_KEY_LENGTH}")
+    return text
+
+
+def _unique(name: str, value: object) -> object:
+    if isinstance(value, bool) or value == "args" or callable(value):
+        return value
+    raise InvalidTask(
+        f'{name}: {value!r} is not True, False, "args", nor a callable that is given the arguments '
+        "and returns a key"
+    )
+
+
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "expires": _expires,
+    "queue": _queue,
+    "priority": _whole(MIN_PRIORITY, MAX_PRIORITY),
+    "limit": _whole(1, MAX_LIMIT),
+    "limit_key": _key,
+    "rate_key": _key,
+    "unique": _unique,
+    "retries": _whole(0, MAX_RETRIES),
+    "backoff": _backoff,
+    "max_backoff": duration,
+    "retry_on": _exceptions,
+    "no_retry_on": _exceptions,
+    "timeout": duration,
+    "rate": lambda name, value: parse_rate(value),
+}
+# Option -> field of the policy.
+_POLICY_FIELDS: Mapping[str, str] = {
+    "retries": "retries",
+    "backoff": "backoff_seconds",
+    "max_backoff": "backoff_cap_seconds",
+    "retry_on": "retry_on",
+    "no_retry_on": "no_retry_on",
+    "timeout": "timeout_seconds",
+    "rate": "rate",
+}
+_OWN = tuple(name for name in _READERS if name not in _POLICY_FIELDS)
+OPTIONS: Tuple[str, ...] = (
+    *_UNIT_SECONDS,
+    "schedule",
+    *_READERS,
+    "unique_while",
+    "unique_for",
+)
+
+
+def _unknown(name: str) -> str:
+    import difflib  # only now: most applications never need it
+
+    near = difflib.get_close_matches(name, OPTIONS, 1)
+    meant = f"; did you mean {near[0]}=?" if near else ""
+    return f"{name!r} is no option of delay{meant} (there are: {', '.join(OPTIONS)})"

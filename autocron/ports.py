@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import ContextManager, Iterable, List, Mapping, Optional, Protocol, Sequence
+from typing import (
+    ContextManager,
+    FrozenSet,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
@@ -43,12 +53,41 @@ class Waker(Protocol):
         """Wake one worker; never blocks, never raises, may be lost."""
         ...
 
+    def wake_supervisor(self) -> None:
+        """Let the supervisor look around; as ``wake``."""
+        ...
+
+
+class Hand(Protocol):
+    """What a running function may do to its own task."""
+
+    def tell_progress(self, progress: str) -> None:
+        """Note how far the task is; raises StoreError if that can not be stored."""
+        ...
+
+    def is_cancel_asked(self) -> bool:
+        """Look whether somebody has asked for the task to be cancelled."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what happened to tasks, once it is stored; raises nothing."""
+
+    def __call__(self, kind: str, task: Task) -> None:
+        """Hear that a task was enqueued, started, succeeded, failed, retried, lost, cancelled."""
+        ...
+
 
 class Invoker(Protocol):
     """Runs the function of a task."""
 
-    def invoke(self, task: Task) -> Outcome:
-        """Run the task's function with its arguments and tell how it went; raises nothing."""
+    def invoke(self, task: Task, hand: Hand) -> Outcome:
+        """Run the task's function with its arguments and tell how it went; raises nothing.
+
+        Arguments:
+            task: The task, which runs.
+            hand: What the function may do to it meanwhile.
+        """
         ...
 
 
@@ -90,12 +129,26 @@ class Store(Protocol):
         """Return one task, or None."""
         ...
 
-    def claimable(self, now: datetime) -> Optional[Task]:
-        """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
+    def claimable(self, now: datetime, queues: Optional[Sequence[str]] = None) -> Optional[Task]:
+        """Return the waiting task to run next: by priority, due time, age.
+
+        It is due, not held, and not expired; in one of the queues, if they are given, which is not
+        paused; fewer than its ``limit`` of tasks with its lock run; its rate key is free.
+        """
         ...
 
-    def next_due_at(self, after: datetime) -> Optional[datetime]:
-        """Return the earliest due time after an instant among the waiting tasks."""
+    def next_due_at(
+        self, after: datetime, queues: Optional[Sequence[str]] = None
+    ) -> Optional[datetime]:
+        """Return the next instant at which something may become claimable by time alone.
+
+        That is the earliest due time after an instant among the waiting tasks of the queues, or
+        the instant at which a rate key becomes free.
+        """
+        ...
+
+    def expiring(self, limit: int) -> List[Task]:
+        """Return waiting tasks that expire, the first one to expire first."""
         ...
 
     def find(
@@ -105,10 +158,19 @@ class Store(Protocol):
         name: Optional[str] = None,
         worker: Optional[str] = None,
         schedule: Optional[str] = None,
-        unique: Optional[str] = None,
+        group: Optional[str] = None,
+        after: Optional[str] = None,
         limit: Optional[int] = None,
     ) -> List[Task]:
         """Return the tasks that match all that is given, oldest first."""
+        ...
+
+    def taken_by(self, unique: str, running: bool, now: datetime) -> Optional[Task]:
+        """Return the oldest task that takes a unique key.
+
+        That is one which waits, or, with ``running``, runs, or whose ``unique_until_at`` is later
+        than now.
+        """
         ...
 
     def has_in_hand(self, schedule: str) -> bool:
@@ -120,11 +182,47 @@ class Store(Protocol):
         ...
 
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
-        """Remove at most ``limit`` tasks in a final state that ended earlier; return how many."""
+        """Remove at most ``limit`` tasks in a final state that ended earlier; return how many.
+
+        What is still needed stays: the members of a group of which one waits or runs, and tasks
+        whose ``unique_until_at`` is not earlier, too.
+        """
         ...
 
     def shift(self, seconds: float) -> int:
-        """Move the due times of the waiting tasks with an elapsed delay; return how many."""
+        """Move the due times of the waiting tasks with an elapsed delay; return how many.
+
+        The starts of rate keys, and the instants at which they become free, move along.
+        """
+        ...
+
+    def starts(self, rate_key: str, limit: int) -> List[datetime]:
+        """Return the latest starts of the tasks with a rate key, the last one first."""
+        ...
+
+    def put_start(
+        self, rate_key: str, at: datetime, until_at: datetime, free_at: Optional[datetime]
+    ) -> None:
+        """Add a start of a task with a rate key.
+
+        Arguments:
+            rate_key: The key.
+            at: When it began.
+            until_at: From when on it does not matter any more.
+            free_at: Until when no other one is claimable; None if the key is free.
+        """
+        ...
+
+    def purge_starts(self, now: datetime) -> None:
+        """Remove the starts that do not matter any more."""
+        ...
+
+    def paused(self) -> FrozenSet[str]:
+        """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
+        ...
+
+    def put_paused(self, queue: str, is_paused: bool) -> None:
+        """Pause a queue, or resume it."""
         ...
 
     def schedules(self, key: Optional[str] = None) -> List[Schedule]:
@@ -162,7 +260,23 @@ class Backend(Protocol):
     def enqueue(self, message: Message) -> Task:
         """Store a task durably; when this returns, it survives a crash.
 
-        If ``message.unique`` is taken by a waiting task, that one is returned instead.
+        If ``message.unique`` is taken, the task that takes it is returned instead.
+        """
+        ...
+
+    def enqueue_all(
+        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+    ) -> Tuple[List[Task], List[Task]]:
+        """Store several tasks in one transaction: all of them, or none.
+
+        Arguments:
+            messages: The calls.
+            then: Calls that are held, each until the one before has succeeded; the first one until
+                all of the group have ended, or the one before has succeeded.
+            group: Whether the tasks are a group; else there is one.
+
+        Returns:
+            The tasks of ``messages`` and of ``then``, in order.
         """
         ...
 
@@ -180,10 +294,27 @@ class Backend(Protocol):
     def declare(self, schedules: Sequence[Schedule], complete_for: Iterable[str] = ()) -> None:
         """Make schedules known.
 
-        A new one, or one whose zone has changed, begins at its ``watermark_at``; a known one keeps
-        its own. Stored schedules of the modules in ``complete_for`` that are not among the given
-        ones are forgotten.
+        A new one, one whose zone has changed, and one that was not enabled, begins at its
+        ``watermark_at``; a known one keeps its own. Stored schedules of the modules in
+        ``complete_for`` that are not among the given ones are forgotten, unless they were made at
+        run time.
         """
+        ...
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Keep a schedule that was made at run time, in the place of one with its key.
+
+        A known one goes on if neither its text nor its zone has changed. Raises InvalidSchedule if
+        the key is that of a schedule in the code.
+        """
+        ...
+
+    def remove_schedule(self, key: str) -> bool:
+        """Take such a schedule out again; tell whether it was there."""
+        ...
+
+    def schedules(self) -> List[Schedule]:
+        """Return all schedules, ordered by key."""
         ...
 
     def get(self, task_id: str) -> Optional[Task]:
@@ -195,6 +326,7 @@ class Backend(Protocol):
         *,
         state: Optional[TaskState] = None,
         name: Optional[str] = None,
+        group: Optional[str] = None,
         limit: Optional[int] = None,
     ) -> List[Task]:
         """Return tasks, oldest first."""
@@ -204,16 +336,25 @@ class Backend(Protocol):
         """Return counts over all tasks."""
         ...
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; tell whether it will not run."""
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a waiting task, or ask for a running one to end; tell whether that could be done.
+
+        With ``kill`` a running one is ended if it does not end by itself.
+        """
         ...
 
     def retry(self, task_id: str) -> bool:
         """Make a failed or cancelled task wait again; tell whether it does."""
         ...
 
-    def reclaim(self, worker: str, charged: bool) -> List[Task]:
-        """Take back the tasks of a worker that is gone; return what became of them."""
+    def reclaim(self, worker: str, charged: bool, timed_out: bool = False) -> List[Task]:
+        """Take back the tasks of a worker that is gone; return what became of them.
+
+        Arguments:
+            worker: Its name.
+            charged: Whether a living supervisor saw it die and had not ended it.
+            timed_out: Whether it was ended since its task took too long.
+        """
         ...
 
     def purge(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generator, Generic, Optional, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Generator, Generic, Optional, Protocol, TypeVar
 
 from autocron.core.errors import (
     ResultExpired,
@@ -12,6 +12,7 @@ from autocron.core.errors import (
     TaskFailed,
     WaitTimeout,
 )
+from autocron.core.progress import Progress, load_progress
 from autocron.core.task import Task, TaskState
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Source(Protocol):
         """Return what is known of the task, or None if it is not stored."""
         ...
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; tell whether it will not run."""
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a task, or ask for it; see :meth:`autocron.ports.Backend.cancel`."""
         ...
 
     def load_result(self, text: str) -> Any:
@@ -64,6 +65,11 @@ class TaskResult(Generic[R]):
         self._task: Optional[Task] = task
         self._source = source
 
+    def see(self, task: Task) -> None:
+        """Take over what somebody else has read of the task."""
+        if self._task is not None and not self._task.state.is_final:
+            self._task = task
+
     def _look(self) -> Optional[Task]:
         if self._task is not None and not self._task.state.is_final:
             self._task = self._source.get(self.id)
@@ -74,6 +80,12 @@ class TaskResult(Generic[R]):
         """The state: waiting, running, succeeded, failed, cancelled, or expired if it is gone."""
         task = self._look()
         return "expired" if task is None else task.state.value
+
+    @property
+    def progress(self) -> Optional[Progress]:
+        """How far the task is, as it told itself by ``current_task().progress(…)``; None if not."""
+        task = self._look()
+        return None if task is None else load_progress(task.progress)
 
     @property
     def is_ready(self) -> bool:
@@ -94,9 +106,13 @@ class TaskResult(Generic[R]):
 
     @property
     def error_message(self) -> str:
-        """``"ValueError: text"`` if the task failed, else ``""``."""
+        """``"ValueError: text"`` if the task failed, why it was cancelled if there is a reason.
+
+        Else it is ``""``.
+        """
         task = self._look()
-        if task is None or task.state is not TaskState.FAILED or task.failure is None:
+        is_told = task is not None and task.state in (TaskState.FAILED, TaskState.CANCELLED)
+        if task is None or not is_told or task.failure is None:
             return ""
         return task.failure.error_message
 
@@ -130,7 +146,9 @@ class TaskResult(Generic[R]):
                 "call wait(timeout)"
             )
         if task.state is TaskState.CANCELLED:
-            raise TaskCancelled(f"task {self.id} ({task.name}) was cancelled before it ran")
+            when = " before it ran" if task.started_at is None else ""
+            why = "" if task.failure is None else f": {task.failure.error_message}"
+            raise TaskCancelled(f"task {self.id} ({task.name}) was cancelled{when}{why}")
         if task.failure is not None and task.state is TaskState.FAILED:
             raise TaskFailed(task.failure.error_message, task.failure.traceback)
         value: R = self._source.load_result(task.result or "null")
@@ -166,32 +184,66 @@ class TaskResult(Generic[R]):
         return self.result
 
     def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
-        """Yield how long to pause, until the result is ready."""
-        clock = self._source.clock
-        began = clock.monotonic()
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        while not self.is_ready:
-            if not self._source.has_workers:
-                raise WaitTimeout(
-                    f"task {self.id} is {self.status}, and in a test nobody runs it while you "
-                    "wait: call autocron.testing.run_pending() first"
-                )
-            left = None if timeout is None else timeout - (clock.monotonic() - began)
-            if left is not None and left <= 0:
-                raise WaitTimeout(
-                    f"task {self.id} was not ready within {timeout} seconds; it goes on "
-                    f"({self.status})"
-                )
-            yield pause_seconds if left is None else min(pause_seconds, left)
-            pause_seconds = min(pause_seconds * 1.5, _LAST_PAUSE_SECONDS)
+        return pauses(
+            self._source,
+            lambda: self.is_ready,
+            f"task {self.id}",
+            lambda: self.status,
+            timeout,
+        )
 
-    def cancel(self) -> bool:
-        """Take the call back if the task has not begun.
+    def cancel(self, kill: bool = False) -> bool:
+        """Take the call back, or ask for the running task to end.
+
+        A waiting task is cancelled at once. A running one sees it in
+        ``current_task().is_cancelled``, and may end; unless it returns, it is cancelled then, and
+        not tried again.
+
+        Arguments:
+            kill: True raises TaskCancelled inside the running task, and ends its worker if it has
+                not ended some seconds later.
 
         Returns:
-            True if the task will not run; False if it runs or has ended.
+            True if the task will not run, or was asked to end; False if it has ended.
         """
-        return self._source.cancel(self.id)
+        return self._source.cancel(self.id, kill)
 
     def __repr__(self) -> str:
         return f"<TaskResult {self.id} {self.status}>"
+
+
+def pauses(
+    source: Source,
+    is_ready: Callable[[], bool],
+    what: str,
+    status: Callable[[], str],
+    timeout: Optional[float],
+) -> Generator[float, None, None]:
+    """Yield how many seconds to pause, until a result is ready.
+
+    Arguments:
+        source: Where it is read.
+        is_ready: Tells whether it is.
+        what: What it is, for messages.
+        status: Tells in which state it is, for messages.
+        timeout: How many seconds to wait at most; None is for ever.
+
+    Raises:
+        WaitTimeout: The time is over; or this is a test, where nobody else works.
+    """
+    clock = source.clock
+    began = clock.monotonic()
+    pause_seconds = _FIRST_PAUSE_SECONDS
+    while not is_ready():
+        if not source.has_workers:
+            raise WaitTimeout(
+                f"{what} is {status()}, and in a test nobody runs it while you wait: call "
+                "autocron.testing.run_pending() first"
+            )
+        left = None if timeout is None else timeout - (clock.monotonic() - began)
+        if left is not None and left <= 0:
+            raise WaitTimeout(
+                f"{what} was not ready within {timeout} seconds; it goes on ({status()})"
+            )
+        yield pause_seconds if left is None else min(pause_seconds, left)
+        pause_seconds = min(pause_seconds * 1.5, _LAST_PAUSE_SECONDS)

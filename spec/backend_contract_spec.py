@@ -58,7 +58,10 @@ class Hands:
 
 class _Invoker:
     def __init__(self, invoke):
-        self.invoke = invoke
+        self._invoke = invoke
+
+    def invoke(self, task, hand):
+        return self._invoke(task)
 
 
 @pytest.fixture(params=["file", "memory", "plain"])

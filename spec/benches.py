@@ -30,9 +30,13 @@ class Wakes:
 
     def __init__(self):
         self.count = 0
+        self.supervisor = 0
 
     def wake(self):
         self.count += 1
+
+    def wake_supervisor(self):
+        self.supervisor += 1
 
 
 class Bench:
@@ -43,7 +47,16 @@ class Bench:
         self.wakes = Wakes()
         self._ids = itertools.count(1)
 
-    def engine(self, worker="worker-1", *, runs=True, keeps_house=False, store=None, clock=None):
+    def engine(
+        self,
+        worker="worker-1",
+        *,
+        runs=True,
+        keeps_house=False,
+        store=None,
+        clock=None,
+        **more,
+    ):
         """Return an engine; without ``runs`` it is one as the supervisor has it."""
         return Engine(
             store or self.store,
@@ -54,6 +67,7 @@ class Bench:
             invoker=FunctionInvoker(self._find, lambda: self.app.codec) if runs else None,
             worker=worker,
             keeps_house=keeps_house,
+            **more,
         )
 
     def _find(self, name):

@@ -217,7 +217,7 @@ class DescribeWhenItRuns:
     @pytest.mark.parametrize(
         ("options", "says"),
         [
-            ({"second": 5}, "'second' is no option of delay; expected one of weeks, days, hours"),
+            ({"second": 5}, "'second' is no option of delay; did you mean seconds="),
             ({"seconds": -1}, "seconds: -1 is not a number from 0 upwards"),
             ({"seconds": float("nan")}, "seconds: nan is not a number"),
             ({"seconds": float("inf")}, "seconds: inf is not a number"),

@@ -30,6 +30,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import StoreError
+from autocron.core.events import CancelAsked
+from autocron.core.machine import apply
 from autocron.core.task import TaskState
 from autocron.engine import PURGE_EVERY_SECONDS
 from spec.benches import Bench, FailingStore, work
@@ -419,7 +421,7 @@ class DescribeChangesFromOutside:
     @table("""
     state     | can_cancel | can_retry
     waiting   | yes        | no
-    running   | no         | no
+    running   | asked      | no
     succeeded | no         | no
     failed    | no         | yes
     cancelled | no         | yes
@@ -435,7 +437,9 @@ class DescribeChangesFromOutside:
         )
         bench.store.swap(task, there)
         before = bench.wakes.count
-        assert bench.engine().cancel(task.id) == (can_cancel == "yes")
+        assert bench.engine().cancel(task.id) == (can_cancel != "no")
+        if can_cancel == "asked":
+            assert bench.task(task) == apply(there, CancelAsked(now))
         if can_cancel == "no":
             assert bench.task(task) == there
             assert bench.engine().retry(task.id) == (can_retry == "yes")

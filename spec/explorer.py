@@ -258,7 +258,7 @@ class Explorer:
         charged = self.charged.get(task.id, 0)
         assert task.deaths <= charged, f"more deaths than were charged ({charged}): {told(task)}"
         assert task.deaths < MAX_DEATHS, f"too many deaths: {told(task)}"
-        assert task.failures <= task.retries + 1, f"too many failures: {told(task)}"
+        assert task.failures <= task.policy.retries + 1, f"too many failures: {told(task)}"
         most = 1 + task.failures + self.losses.get(task.id, 0)
         assert task.attempt <= most, f"more attempts than reasons for them: {told(task)}"
 

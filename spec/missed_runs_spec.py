@@ -37,7 +37,7 @@ from autocron.core.cron import parse
 from autocron.core.errors import ScheduleWarning
 from autocron.core.next_run import between
 from autocron.core.schedule import MAX_OWED, Owed, Schedule, corrected_watermark, owed
-from autocron.options import CronOptions
+from autocron.schedule_options import CronOptions
 from spec.strategies import clock_texts, near_changes
 from spec.tables import table
 from spec.zones import ChangingZone, at, zone

@@ -130,8 +130,8 @@ class DescribeADeath:
 
     def it_is_told_as_an_event_that_says_whether_it_is_charged(self):
         running = claim(waiting())
-        assert after_loss(running, True, NOW) == WorkerLost(charged=True)
-        assert after_loss(running, False, NOW) == WorkerLost(charged=False)
+        assert after_loss(running, True, NOW) == WorkerLost(charged=True, at=NOW)
+        assert after_loss(running, False, NOW) == WorkerLost(charged=False, at=NOW)
 
 
 class DescribeAHandBack:

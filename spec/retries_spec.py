@@ -26,6 +26,7 @@ from autocron.core.errors import InvalidTask
 from autocron.core.events import AttemptFailed, Claimed, Failed, HandedBack, Retried, WorkerLost
 from autocron.core.machine import apply
 from autocron.core.outcome import Raised, Returned, after_attempt
+from autocron.core.policy import Policy
 from autocron.core.retry import retry_delay_seconds
 from autocron.core.task import Failure, Message, Task, TaskState, new_task
 from autocron.engine import Engine
@@ -39,8 +40,9 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BOOM = Raised(Failure("ValueError", "boom"))
 
 
-def running(retries: int, backoff_seconds: object = 60.0) -> Task:
-    message = Message("m:f", "[[],{}]", retries=retries, backoff_seconds=backoff_seconds)  # type: ignore[arg-type]
+def running(retries: int, backoff_seconds: object = 60.0, **more: object) -> Task:
+    policy = Policy(retries=retries, backoff_seconds=backoff_seconds, **more)  # type: ignore[arg-type]
+    message = Message("m:f", "[[],{}]", policy=policy)
     return apply(new_task(message, "1", NOW), Claimed("w", NOW))
 
 
@@ -75,7 +77,7 @@ class DescribeFailedAttempt:
 
     def it_is_made_again_after_the_backoff(self) -> None:
         event = after_attempt(running(1), BOOM, NOW)
-        assert event == AttemptFailed(BOOM.failure, NOW + timedelta(seconds=60))
+        assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=60))
 
     def it_waits_with_its_latest_failure_to_be_read(self) -> None:
         task = apply(running(1), after_attempt(running(1), BOOM, NOW))
@@ -85,7 +87,7 @@ class DescribeFailedAttempt:
 
     @given(st.integers(0, 20))
     def it_is_made_as_often_as_retries_say_and_once_more(self, retries: int) -> None:
-        task = new_task(Message("m:f", "[[],{}]", retries=retries), "1", NOW)
+        task = new_task(Message("m:f", "[[],{}]", policy=Policy(retries=retries)), "1", NOW)
         attempts = 0
         while not task.state.is_final:
             task = apply(task, Claimed("w", NOW))
@@ -101,7 +103,7 @@ class DescribeFailedAttempt:
         assert (task.state, task.failure, task.attempt) == (TaskState.SUCCEEDED, None, 2)
 
     def it_is_not_counted_where_a_worker_died_or_handed_back(self) -> None:
-        lost = apply(running(1), WorkerLost(charged=True))
+        lost = apply(running(1), WorkerLost(charged=True, at=NOW))
         back = apply(running(1), HandedBack())
         assert (lost.failures, back.failures) == (0, 0)
 
@@ -131,7 +133,7 @@ class DescribeEngine:
             new_id=lambda: "1",
             invoker=FunctionInvoker(lambda name: app.registry.get(name) or name, lambda: app.codec),
         )
-        engine.enqueue(Message(name, "[[],{}]", retries=2, backoff_seconds=60.0))
+        engine.enqueue(Message(name, "[[],{}]", policy=Policy(retries=2, backoff_seconds=60.0)))
         for _ in range(200):
             engine.tick()
             clock.advance(seconds=1 if engine.in_hand is None else 0)

@@ -161,18 +161,18 @@ class DescribeRunPending:
             session.run_pending()
 
     def it_tells_of_a_store_that_fails_and_runs_nothing_twice(self, session, app, ran):
-        store = session.backend.engine.store
+        store = session.backend.operations.store
 
         @app.delay
         def break_store():
             ran.append(1)
-            session.backend.engine.store = Broken(store)
+            session.backend.operations.store = Broken(store)
 
         result = break_store()
         with pytest.raises(StoreError, match="the disk is full"):
             session.run_pending()
         assert result.status == "running"
-        session.backend.engine.store = store
+        session.backend.operations.store = store
         assert len(session.run_pending().runs) == 1
         assert (ran, result.status) == ([1], "succeeded")
 

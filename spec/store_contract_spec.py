@@ -308,7 +308,7 @@ class StoreHistory(RuleBasedStateMachine):
         for key in "ABC":
             assert store.has_in_hand(key) == model.has_in_hand(key)
         for wanted in (
-            {"state": TaskState.WAITING, "unique": "A", "limit": 1},
+            {"state": TaskState.WAITING, "name": "shop.mail:send", "limit": 1},
             {"state": TaskState.RUNNING, "worker": "w1"},
             {"state": TaskState.FAILED, "schedule": "B"},
             {"schedule": "A", "limit": 2},

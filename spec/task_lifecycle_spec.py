@@ -1,15 +1,17 @@
 """The life of a task.
 
-A task is one call of a task function. It is in one of five states: it is **waiting** until a worker
-claims it, then **running**, and it ends as **succeeded** or **failed**; or it is **cancelled**
-before it runs. Whether a waiting task is due is a question about time, not a state.
+A task is one call of a task function. It is in one of five states: it is **waiting** until a
+worker claims it, then **running**, and it ends as **succeeded**, **failed** or **cancelled**.
+Whether a waiting task is due is a question about time, and whether it is *held* one about others:
+neither is a state.
 
 What can happen is an event, and one table says which event fits which state, and what the task
 becomes::
 
-    waiting    Claimed -> running, Cancelled -> cancelled
+    waiting    Claimed -> running, Cancelled -> cancelled, Released -> waiting
     running    Succeeded -> succeeded, Failed -> failed, AttemptFailed -> waiting,
-               WorkerLost -> waiting, HandedBack -> waiting
+               WorkerLost -> waiting, HandedBack -> waiting, Cancelled -> cancelled,
+               CancelAsked -> running, Progressed -> running
     succeeded  nothing
     failed     Retried -> waiting
     cancelled  Retried -> waiting
@@ -22,22 +24,30 @@ What each event does besides, and nothing more:
 
 Claimed
     The worker's name and the begin are noted, and one more attempt counted. The claim comes before
-    the run, so that a crash costs an attempt.
+    the run, so that a crash costs an attempt. What an earlier attempt told of its progress is
+    forgotten.
 Succeeded, Failed
     The end and the result or the failure are noted; a former failure is forgotten on success.
 AttemptFailed
     The failure is noted and counted, and the task put off until its next attempt; that delay is
-    elapsed time.
+    elapsed time. The attempt goes into the history.
 WorkerLost
     The attempt stays counted, since the function may have run in part or whole; so it was known. A
-    death is counted if it is charged.
+    death is counted if it is charged. The attempt goes into the history, which keeps the latest 20.
 HandedBack
     As if it had never been claimed: the attempt is not counted. It may be put off.
 Cancelled
-    The end is noted.
+    The end is noted, and why, if there is a reason.
+CancelAsked
+    Noted is when that was asked for first, and whether the task is to be cut short.
+Progressed
+    Noted is how far the task is.
+Released
+    What it was held for has ended: noted is what came of that. A delay begins only now; an instant
+    before which it is not to run stays.
 Retried
-    It is due at once, and starts anew: its deaths and failures are forgotten. The last failure
-    stays readable until it ends again.
+    It is due at once, and starts anew: its deaths and failures are forgotten, and so is when it
+    would have expired. The last failure stays readable until it ends again.
 """
 
 from __future__ import annotations
@@ -53,39 +63,64 @@ from hypothesis import strategies as st
 from autocron.core.errors import AutocronError, IllegalTransition
 from autocron.core.events import (
     AttemptFailed,
+    CancelAsked,
     Cancelled,
     Claimed,
     Event,
     Failed,
     HandedBack,
+    Progressed,
+    Released,
     Retried,
     Succeeded,
     WorkerLost,
 )
-from autocron.core.machine import TRANSITIONS, apply
-from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.core.machine import MAX_HISTORY, TRANSITIONS, apply
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
+from autocron.core.task import (
+    Failure,
+    Message,
+    PastAttempt,
+    Task,
+    TaskState,
+    new_task,
+)
 from spec.tables import rows, table
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=timezone.utc)
 LATER = NOW + timedelta(seconds=90)
+MUCH_LATER = LATER + timedelta(hours=1)
 FAILURE = Failure("ValueError", "text", "Traceback…")
+PAST = PastAttempt(1, NOW - timedelta(hours=1), NOW, "OSError: former")
 
-NAMES, LINES = rows("""
-state     |Claimed |Succeeded |Failed |AttemptFailed |WorkerLost |HandedBack |Cancelled |Retried
-waiting   |running |          |       |              |           |           |cancelled |
-running   |        |succeeded |failed |waiting       |waiting    |waiting    |          |
-succeeded |        |          |       |              |           |           |          |
-failed    |        |          |       |              |           |           |          |waiting
-cancelled |        |          |       |              |           |           |          |waiting
+STATES, BY_EVENT = rows("""
+event         | waiting   | running   | succeeded | failed  | cancelled
+Claimed       | running   |           |           |         |
+Succeeded     |           | succeeded |           |         |
+Failed        |           | failed    |           |         |
+AttemptFailed |           | waiting   |           |         |
+WorkerLost    |           | waiting   |           |         |
+HandedBack    |           | waiting   |           |         |
+Cancelled     | cancelled | cancelled |           |         |
+CancelAsked   |           | running   |           |         |
+Progressed    |           | running   |           |         |
+Released      | waiting   |           |           |         |
+Retried       |           |           |           | waiting | waiting
 """)
+# The same by state: its name, and what each event leads to.
+NAMES, *LINES = ([*column] for column in zip(STATES, *BY_EVENT))
 EVENTS = [
     Claimed("worker-2", LATER),
     Succeeded('"value"', LATER),
     Failed(FAILURE, LATER),
-    AttemptFailed(FAILURE, LATER),
-    WorkerLost(charged=True),
+    AttemptFailed(FAILURE, LATER, MUCH_LATER),
+    WorkerLost(charged=True, at=LATER),
     HandedBack(),
     Cancelled(LATER),
+    CancelAsked(LATER),
+    Progressed("[1,2,'']"),
+    Released("given", LATER),
     Retried(LATER),
 ]
 CELLS = [
@@ -108,13 +143,21 @@ def a_task(state, **fields):
         state=state,
         revision=6,
         elapsed=True,
+        expires_at=MUCH_LATER,
+        queue="mail",
         priority=3,
         unique="U",
+        unique_until_at=MUCH_LATER,
         lock="L",
-        retries=5,
-        backoff_seconds=60.0,
+        limit=2,
+        rate_key="R",
+        policy=Policy(retries=5, backoff_seconds=60.0, rate=Rate(10, 60.0)),
         schedule="S",
         occurrence_at=NOW,
+        group="G",
+        after="A" if state is TaskState.WAITING else None,
+        given="given before",
+        feeds=True,
         attempt=2,
         failures=1,
         deaths=1,
@@ -124,6 +167,10 @@ def a_task(state, **fields):
         finished_at=NOW if state.is_final else None,
         result="1" if state is TaskState.SUCCEEDED else None,
         failure=Failure("OSError", "former"),
+        progress="[0,2,'']",
+        cancel_asked_at=NOW,
+        is_cut_short=True,
+        history=(PAST,),
     )
     return dataclasses.replace(filled, **fields)
 
@@ -152,7 +199,7 @@ class DescribeTheTable:
         assert [TaskState(line[0]) for line in LINES] == list(TaskState)
         assert [type(event) for event in EVENTS] == list(typing.get_args(Event))
         assert [type(event).__name__ for event in EVENTS] == NAMES[1:]
-        assert len(CELLS) == 40
+        assert len(CELLS) == 55
 
     def it_can_not_be_changed(self):
         with pytest.raises(TypeError):
@@ -232,6 +279,7 @@ class DescribeClaimed:
             "worker": "worker-2",
             "started_at": LATER,
             "attempt": 3,
+            "progress": None,
         }
 
 
@@ -263,27 +311,38 @@ class DescribeFailed:
 class DescribeAttemptFailed:
     def it_keeps_the_failure_and_puts_the_task_off(self):
         before = a_task(TaskState.RUNNING, elapsed=False)
-        after = apply(before, AttemptFailed(FAILURE, LATER))
+        after = apply(before, AttemptFailed(FAILURE, LATER, MUCH_LATER))
         assert changes(before, after) == {
             "worker": None,
-            "run_at": LATER,
+            "run_at": MUCH_LATER,
             "elapsed": True,
             "failure": FAILURE,
             "failures": 2,
             "unknown_since_at": None,
+            "history": (PAST, PastAttempt(2, NOW, LATER, "ValueError: text")),
         }
 
 
 class DescribeWorkerLost:
     def it_keeps_the_attempt(self):
         before = a_task(TaskState.RUNNING)
-        after = apply(before, WorkerLost(charged=False))
-        assert changes(before, after) == {"worker": None, "unknown_since_at": None}
+        after = apply(before, WorkerLost(charged=False, at=LATER))
+        assert changes(before, after) == {
+            "worker": None,
+            "unknown_since_at": None,
+            "history": (PAST, PastAttempt(2, NOW, LATER, "its worker was lost")),
+        }
 
     def it_counts_the_death_if_charged(self):
         before = a_task(TaskState.RUNNING)
-        after = apply(before, WorkerLost(charged=True))
-        assert changes(before, after) == {"worker": None, "unknown_since_at": None, "deaths": 2}
+        after = apply(before, WorkerLost(charged=True, at=LATER))
+        assert after.deaths == 2
+
+    def it_keeps_the_latest_attempts_only(self):
+        task = a_task(TaskState.WAITING, history=(), attempt=0)
+        for _ in range(MAX_HISTORY + 5):
+            task = apply(apply(task, Claimed("w", LATER)), WorkerLost(charged=False, at=LATER))
+        assert [past.number for past in task.history] == list(range(6, MAX_HISTORY + 6))
 
 
 class DescribeHandedBack:
@@ -291,8 +350,8 @@ class DescribeHandedBack:
         before = a_task(TaskState.WAITING, unknown_since_at=None)
         running = apply(before, Claimed("worker-2", LATER))
         after = apply(running, HandedBack())
-        # When it was begun last is all that is left of it.
-        assert changes(before, after) == {"started_at": LATER}
+        # When it was begun last is all that is left of it; and progress is of one attempt.
+        assert changes(before, after) == {"started_at": LATER, "progress": None}
 
     def it_may_be_put_off(self):
         before = a_task(TaskState.RUNNING, unknown_since_at=None)
@@ -310,6 +369,47 @@ class DescribeCancelled:
         before = a_task(TaskState.WAITING)
         assert changes(before, apply(before, Cancelled(LATER))) == {"finished_at": LATER}
 
+    def it_says_why_if_there_is_a_reason(self):
+        before = a_task(TaskState.RUNNING)
+        after = apply(before, Cancelled(LATER, FAILURE))
+        assert changes(before, after) == {
+            "worker": None,
+            "finished_at": LATER,
+            "failure": FAILURE,
+        }
+
+
+class DescribeCancelAsked:
+    def it_notes_when_that_was_first(self):
+        before = a_task(TaskState.RUNNING, cancel_asked_at=None, is_cut_short=False)
+        once = apply(before, CancelAsked(NOW))
+        assert changes(before, once) == {"cancel_asked_at": NOW}
+        again = apply(once, CancelAsked(LATER, is_cut_short=True))
+        assert changes(before, again) == {"cancel_asked_at": NOW, "is_cut_short": True}
+        assert changes(again, apply(again, CancelAsked(LATER))) == {}
+
+
+class DescribeProgressed:
+    def it_notes_how_far_the_task_is(self):
+        before = a_task(TaskState.RUNNING)
+        assert changes(before, apply(before, Progressed("[1,2,'']"))) == {"progress": "[1,2,'']"}
+
+
+class DescribeReleased:
+    def it_is_due_at_once(self):
+        before = a_task(TaskState.WAITING, elapsed=False)
+        after = apply(before, Released("given", LATER))
+        assert changes(before, after) == {"after": None, "given": "given", "run_at": LATER}
+
+    def it_is_not_due_before_its_instant(self):
+        before = a_task(TaskState.WAITING, elapsed=False, run_at=MUCH_LATER)
+        assert apply(before, Released("given", LATER)).run_at == MUCH_LATER
+
+    def it_begins_its_delay(self):
+        before = a_task(TaskState.WAITING, run_at=NOW + timedelta(seconds=5))
+        after = apply(before, Released("given", LATER))
+        assert after.run_at == LATER + timedelta(seconds=5)
+
 
 class DescribeRetried:
     @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
@@ -319,10 +419,14 @@ class DescribeRetried:
         assert changes(before, after) == {
             "run_at": LATER,
             "elapsed": False,
+            "expires_at": None,
             "finished_at": None,
             "failures": 0,
             "deaths": 0,
             "unknown_since_at": None,
+            "progress": None,
+            "cancel_asked_at": None,
+            "is_cut_short": False,
         }
 
 
@@ -338,22 +442,32 @@ class DescribeANewTask:
             "shop.jobs:clean",
             "[[],{}]",
             run_at=LATER,
+            expires_at=MUCH_LATER,
+            queue="mail",
             priority=-7,
             unique="U",
             lock="L",
-            retries=5,
-            backoff_seconds=60.0,
+            limit=3,
+            rate_key="R",
+            policy=Policy(retries=5, backoff_seconds=60.0),
             schedule="S",
         )
-        task = new_task(message, "t-1", NOW, occurrence_at=NOW)
+        task = new_task(message, "t-1", NOW, occurrence_at=NOW, group="G", after="A", feeds=True)
         assert (task.enqueued_at, task.run_at, task.elapsed) == (NOW, LATER, False)
         assert (task.priority, task.unique, task.lock) == (-7, "U", "L")
-        assert (task.retries, task.backoff_seconds) == (5, 60.0)
+        assert (task.expires_at, task.unique_until_at, task.queue) == (MUCH_LATER, None, "mail")
+        assert (task.limit, task.rate_key, task.policy) == (3, "R", message.policy)
+        assert (task.group, task.after, task.feeds) == ("G", "A", True)
         assert (task.schedule, task.occurrence_at) == ("S", NOW)
 
     def it_is_due_when_its_delay_has_elapsed(self):
         task = new_task(Message("a:b", "[[],{}]", delay_seconds=90.0), "t-1", NOW)
         assert (task.run_at, task.elapsed) == (LATER, True)
+
+    def it_counts_durations_from_the_call(self):
+        message = Message("a:b", "[[],{}]", expires_seconds=90.0, unique_seconds=3690.0)
+        task = new_task(message, "t-1", NOW)
+        assert (task.expires_at, task.unique_until_at) == (LATER, MUCH_LATER)
 
     def it_is_a_frozen_value(self):
         task = new_task(Message("a:b", "[[],{}]"), "t-1", NOW)

@@ -24,6 +24,20 @@ NAMES = {
     # what they give, and the way back to it
     "TaskResult",
     "get_result",
+    "TaskGroup",
+    "get_group",
+    "Chain",
+    # inside a task
+    "current_task",
+    "Retry",
+    "Discard",
+    # what happens to tasks
+    "on",
+    "TaskEvent",
+    # schedules made at run time
+    "schedule",
+    "unschedule",
+    "schedules",
     # what the four are methods of
     "default_app",
     # errors
@@ -39,6 +53,7 @@ NAMES = {
     "TaskCancelled",
     "TaskFailed",
     "TaskNotFound",
+    "TaskTimeout",
     "WaitTimeout",
 }
 
@@ -150,8 +165,35 @@ text: str = result.error_message + result.traceback + result.status + result.id
 flags: bool = result.is_ready or result.is_waiting or result.has_error or result.cancel()
 later: TaskResult[List[str]] = names.options(seconds=30)("x", count=2)
 at: TaskResult[int] = add.options(schedule=datetime.now(timezone.utc))(1)
+limited: TaskResult[int] = add.options(
+    retries=3, backoff="exponential", max_backoff=timedelta(minutes=1), retry_on=(OSError,),
+    timeout=5, priority=1, queue="mail", limit=1, limit_key=lambda a, b: f"customer {a}",
+    rate="10/minute", rate_key="smtp", unique="args", unique_while="running", unique_for=60,
+    expires=timedelta(hours=1),
+)(1)
+group: autocron.TaskGroup[int] = add.map([1, 2], then=names.options(queue="x"))
+all_of_them: List[int] = group.wait(timeout=5) + group.results
+one_of_them: TaskResult[int] = group[0]
+chain: autocron.Chain = add.then(fetch).then(names, count=2)
 plain: int = add.function(1, 2)
 name: str = add.__name__
+
+
+@autocron.on("failed", "lost")
+def tell(event: autocron.TaskEvent) -> None:
+    print(event.name, event.error_message)
+
+
+@delay(retries=2)
+def inside() -> None:
+    task = autocron.current_task()
+    if task is not None and not task.is_cancelled:
+        task.progress(1, total=2, note="half")
+        task.logger.info("half")
+    raise autocron.Retry("later", after=timedelta(minutes=1))
+
+
+schedule_name: str = autocron.schedule(add, "0 9 * * *", args=[1], tz="Europe/Berlin")
 
 
 async def use() -> int:
@@ -171,6 +213,9 @@ add()  # type: ignore[call-arg]
 names("x")  # type: ignore[call-arg]
 wrong: TaskResult[str] = add(1)  # type: ignore[assignment]
 add.options(second=3)  # type: ignore[call-arg]
+add.options(retries="3")  # type: ignore[arg-type]
+add.then(len)  # type: ignore[arg-type]
+delay(limits=3)  # type: ignore[call-overload]
 add.options(seconds="3")  # type: ignore[arg-type]
 autocron.start()  # type: ignore[call-arg]
 autocron.start("x", 2)  # type: ignore[call-arg]

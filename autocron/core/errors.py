@@ -6,7 +6,11 @@ says what was given, what was expected and what to do; bad input changes nothing
 
 from __future__ import annotations
 
-from typing import Optional
+from datetime import timedelta
+from typing import Optional, Union
+
+# The longest time that anything may be told to take or to wait.
+LONGEST_SECONDS = 100 * 366 * 86400.0
 
 
 class AutocronError(Exception):
@@ -87,7 +91,52 @@ class TaskFailed(AutocronError):
 
 
 class TaskCancelled(AutocronError):
-    """The result was asked for, but its task was cancelled before it ran."""
+    """A task was cancelled.
+
+    Raised where its result is asked for; and inside the task itself, when it runs and is to be
+    ended (``cancel(kill=True)``).
+    """
+
+
+class TaskTimeout(AutocronError):
+    """The task has run longer than its ``timeout``; raised inside the task.
+
+    It may clean up and let the error pass; a worker that is not free some seconds later is ended.
+    """
+
+
+class Retry(AutocronError):
+    """Raise it inside a task to have it tried again, for as long as it has ``retries`` left.
+
+    Arguments:
+        reason: Why; it is shown as the failure of this attempt.
+        after: Seconds, or a timedelta, to wait before the next attempt; None is by the ``backoff``.
+
+    Raises:
+        InvalidTask: ``after`` is no duration.
+    """
+
+    def __init__(self, reason: str = "", *, after: Union[float, timedelta, None] = None) -> None:
+        super().__init__(reason)
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        if seconds is not None and (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, (int, float))
+            or not 0 <= seconds <= LONGEST_SECONDS
+        ):
+            raise InvalidTask(f"after: {after!r} is not a number of seconds from 0 to 100 years")
+        self.after_seconds = None if seconds is None else float(seconds)
+
+
+class Discard(AutocronError):
+    """Raise it inside a task that is not worth another attempt: it ends as cancelled.
+
+    Arguments:
+        reason: Why; it is shown as the error message.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
 
 
 class TaskNotFound(AutocronError, LookupError):

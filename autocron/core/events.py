@@ -43,6 +43,7 @@ class AttemptFailed:
     """The function raised, and the task will be tried again, not before ``run_at``."""
 
     failure: Failure
+    at: datetime
     run_at: datetime
 
 
@@ -52,6 +53,7 @@ class WorkerLost:
     """The worker that held the task is gone; ``charged`` if a living supervisor saw it die."""
 
     charged: bool
+    at: datetime
 
 
 @quick
@@ -69,8 +71,35 @@ class HandedBack:
 @quick
 @dataclass(frozen=True)
 class Cancelled:
-    """Somebody took the call back before it ran."""
+    """The task is not run, or not any more; ``failure`` says why, if there is something to say."""
 
+    at: datetime
+    failure: Optional[Failure] = None
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """Somebody asked for a running task to be cancelled.
+
+    ``is_cut_short``: it is to be ended if it does not end by itself.
+    """
+
+    at: datetime
+    is_cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """The running function told how far it is, as text."""
+
+    progress: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """What the task was held for has ended; ``given`` is what came of it, as text."""
+
+    given: str
     at: datetime
 
 
@@ -82,4 +111,16 @@ class Retried:
     at: datetime
 
 
-Event = Union[Claimed, Succeeded, Failed, AttemptFailed, WorkerLost, HandedBack, Cancelled, Retried]
+Event = Union[
+    Claimed,
+    Succeeded,
+    Failed,
+    AttemptFailed,
+    WorkerLost,
+    HandedBack,
+    Cancelled,
+    CancelAsked,
+    Progressed,
+    Released,
+    Retried,
+]

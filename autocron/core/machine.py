@@ -6,28 +6,40 @@ what an event means: it is handed the value before and the value after.
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import MappingProxyType
-from typing import Mapping, Type
+from typing import Any, Callable, Dict, Mapping, Tuple, Type
 
 from autocron.core.errors import IllegalTransition
 from autocron.core.events import (
     AttemptFailed,
+    CancelAsked,
     Cancelled,
     Claimed,
     Event,
     Failed,
     HandedBack,
+    Progressed,
+    Released,
     Retried,
     Succeeded,
     WorkerLost,
 )
-from autocron.core.task import Task, TaskState
+from autocron.core.task import PastAttempt, Task, TaskState
 from autocron.core.values import twin
+
+MAX_HISTORY = 20
+
+Changes = Dict[str, Any]
 
 TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyType(
     {
         TaskState.WAITING: MappingProxyType(
-            {Claimed: TaskState.RUNNING, Cancelled: TaskState.CANCELLED}
+            {
+                Claimed: TaskState.RUNNING,
+                Cancelled: TaskState.CANCELLED,
+                Released: TaskState.WAITING,
+            }
         ),
         TaskState.RUNNING: MappingProxyType(
             {
@@ -36,6 +48,9 @@ TRANSITIONS: Mapping[TaskState, Mapping[Type[Event], TaskState]] = MappingProxyT
                 AttemptFailed: TaskState.WAITING,
                 WorkerLost: TaskState.WAITING,
                 HandedBack: TaskState.WAITING,
+                Cancelled: TaskState.CANCELLED,
+                CancelAsked: TaskState.RUNNING,
+                Progressed: TaskState.RUNNING,
             }
         ),
         TaskState.SUCCEEDED: MappingProxyType({}),
@@ -68,48 +83,128 @@ def apply(task: Task, event: Event) -> Task:
     after, fields = twin(task)
     fields["state"] = state
     fields["revision"] = task.revision + 1
-    if isinstance(event, Claimed):
-        fields["worker"] = event.worker
-        fields["started_at"] = event.at
-        fields["attempt"] = task.attempt + 1
-    elif isinstance(event, Succeeded):
+    if state is not TaskState.RUNNING:
         fields["worker"] = None
-        fields["finished_at"] = event.at
-        fields["result"] = event.result
-        fields["failure"] = None
-        fields["unknown_since_at"] = None
-    elif isinstance(event, Failed):
-        fields["worker"] = None
-        fields["finished_at"] = event.at
-        fields["failure"] = event.failure
-        fields["failures"] = task.failures + 1
-    elif isinstance(event, AttemptFailed):
-        # Its delay is elapsed time: it moves along when the wall clock is set.
-        fields["worker"] = None
-        fields["run_at"] = event.run_at
-        fields["elapsed"] = True
-        fields["failure"] = event.failure
-        fields["failures"] = task.failures + 1
-        fields["unknown_since_at"] = None
-    elif isinstance(event, WorkerLost):
-        # The attempt stays counted: the function was known, and may have run in part or whole.
-        fields["worker"] = None
-        fields["deaths"] = task.deaths + (1 if event.charged else 0)
-        fields["unknown_since_at"] = None
-    elif isinstance(event, HandedBack):
-        fields["worker"] = None
-        fields["attempt"] = task.attempt - 1
-        fields["run_at"] = task.run_at if event.run_at is None else event.run_at
-        fields["unknown_since_at"] = event.unknown_since_at
-    elif isinstance(event, Cancelled):
-        fields["finished_at"] = event.at
-    else:
-        # Retried: a new start. What it died of before is not held against it; the last failure
-        # stays readable until the task ends again.
-        fields["run_at"] = event.at
-        fields["elapsed"] = False
-        fields["finished_at"] = None
-        fields["failures"] = 0
-        fields["deaths"] = 0
-        fields["unknown_since_at"] = None
+    fields.update(_CHANGES[type(event)](task, event))
     return after
+
+
+def _claimed(task: Task, event: Claimed) -> Changes:
+    return {
+        "worker": event.worker,
+        "started_at": event.at,
+        "attempt": task.attempt + 1,
+        "progress": None,
+    }
+
+
+def _succeeded(task: Task, event: Succeeded) -> Changes:
+    return {
+        "finished_at": event.at,
+        "result": event.result,
+        "failure": None,
+        "unknown_since_at": None,
+    }
+
+
+def _failed(task: Task, event: Failed) -> Changes:
+    return {
+        "finished_at": event.at,
+        "failure": event.failure,
+        "failures": task.failures + 1,
+    }
+
+
+def _attempt_failed(task: Task, event: AttemptFailed) -> Changes:
+    return {
+        # A delay of elapsed time: it moves along when the wall clock is set.
+        "run_at": event.run_at,
+        "elapsed": True,
+        "failure": event.failure,
+        "failures": task.failures + 1,
+        "unknown_since_at": None,
+        "history": _history(task, event.at, event.failure.error_message),
+    }
+
+
+def _worker_lost(task: Task, event: WorkerLost) -> Changes:
+    # The attempt stays counted: the function was known, and may have run in part or whole.
+    return {
+        "deaths": task.deaths + event.charged,
+        "unknown_since_at": None,
+        "history": _history(task, event.at, "its worker was lost"),
+    }
+
+
+def _handed_back(task: Task, event: HandedBack) -> Changes:
+    return {
+        "attempt": task.attempt - 1,
+        "run_at": task.run_at if event.run_at is None else event.run_at,
+        "unknown_since_at": event.unknown_since_at,
+    }
+
+
+def _cancelled(task: Task, event: Cancelled) -> Changes:
+    return {
+        "finished_at": event.at,
+        "failure": task.failure if event.failure is None else event.failure,
+    }
+
+
+def _cancel_asked(task: Task, event: CancelAsked) -> Changes:
+    return {
+        "cancel_asked_at": task.cancel_asked_at or event.at,
+        "is_cut_short": task.is_cut_short or event.is_cut_short,
+    }
+
+
+def _progressed(task: Task, event: Progressed) -> Changes:
+    return {"progress": event.progress}
+
+
+def _released(task: Task, event: Released) -> Changes:
+    # A delay begins only now; an instant stays one.
+    delay = task.run_at - task.enqueued_at
+    return {
+        "after": None,
+        "given": event.given,
+        "run_at": event.at + delay if task.elapsed else max(task.run_at, event.at),
+    }
+
+
+def _retried(task: Task, event: Retried) -> Changes:
+    # A new start. What it died of before is not held against it; the last failure stays readable
+    # until the task ends again.
+    return {
+        "run_at": event.at,
+        "elapsed": False,
+        "expires_at": None,
+        "finished_at": None,
+        "failures": 0,
+        "deaths": 0,
+        "unknown_since_at": None,
+        "progress": None,
+        "cancel_asked_at": None,
+        "is_cut_short": False,
+    }
+
+
+def _history(task: Task, ended_at: datetime, error_message: str) -> Tuple[PastAttempt, ...]:
+    started_at = task.started_at or ended_at
+    latest = PastAttempt(task.attempt, started_at, ended_at, error_message)
+    return (*task.history, latest)[-MAX_HISTORY:]
+
+
+_CHANGES: Mapping[Type[Event], Callable[[Task, Any], Changes]] = {
+    Claimed: _claimed,
+    Succeeded: _succeeded,
+    Failed: _failed,
+    AttemptFailed: _attempt_failed,
+    WorkerLost: _worker_lost,
+    HandedBack: _handed_back,
+    Cancelled: _cancelled,
+    CancelAsked: _cancel_asked,
+    Progressed: _progressed,
+    Released: _released,
+    Retried: _retried,
+}

@@ -6,12 +6,15 @@ latest occurrence that has been dealt with; nothing at or before it is ever run 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import List, Optional, Tuple
 
 from autocron.core.cron import CronExpression
 from autocron.core.next_run import previous_run
+from autocron.core.policy import PLAIN, Policy
+from autocron.core.task import DEFAULT_QUEUE
 from autocron.core.values import quick
 
 MISSED_POLICIES = ("once", "skip", "all")
@@ -21,6 +24,8 @@ MAX_OWED = 1000
 # Debian's cron: a clock set back by less is waited out, by more is a correction.
 CLOCK_CORRECTION_SECONDS = 3 * 3600.0
 _MICROSECOND = timedelta(microseconds=1)
+# The arguments of a function that takes none, as the codec writes them.
+NO_ARGUMENTS = "[[],{}]"
 
 
 @quick
@@ -39,6 +44,15 @@ class Schedule:
         at_start: Whether it also runs once when the application starts.
         watermark_at: The latest occurrence that has been dealt with.
         service: The period of service at whose start it last ran; see ``at_start``.
+        is_enabled: Whether it fires.
+        is_dynamic: Whether it was made at run time, and is kept until somebody takes it out; else
+            it stands in the code.
+        jitter_seconds: Each run begins later than its occurrence by less than this, always by the
+            same.
+        payload: The arguments of each run, as opaque text.
+        queue: The queue of each run.
+        priority: Its priority.
+        policy: Its retries, backoff and timeout.
     """
 
     key: str
@@ -51,6 +65,22 @@ class Schedule:
     at_start: bool
     watermark_at: datetime
     service: str = ""
+    is_enabled: bool = True
+    is_dynamic: bool = False
+    jitter_seconds: float = 0.0
+    payload: str = NO_ARGUMENTS
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    policy: Policy = PLAIN
+
+    @property
+    def delay_seconds(self) -> float:
+        """By how much later than its occurrence each run begins: a share of the jitter.
+
+        It is drawn from the schedule's own identity, so that it is the same for ever: intervals
+        stay even, and runs keep their order.
+        """
+        return self.jitter_seconds * zlib.crc32(self.key.encode()) / 2**32
 
 
 @quick

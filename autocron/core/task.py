@@ -8,13 +8,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Optional
+from typing import Optional, Tuple
 
+from autocron.core.policy import PLAIN, Policy
 from autocron.core.values import made, quick
 
 MAX_NAME_LENGTH = 128
 MAX_ID_LENGTH = 63
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
+DEFAULT_QUEUE = "default"
+ALL_QUEUES = "*"
 
 
 class TaskState(enum.Enum):
@@ -58,6 +61,23 @@ class Failure:
 
 @quick
 @dataclass(frozen=True)
+class PastAttempt:
+    """An attempt that was made, and did not end its task.
+
+    Attributes:
+        number: The how-manieth attempt it was, counted from 1.
+        started_at: When it began.
+        ended_at: When it was known to have ended.
+        error_message: Why it failed, in one line.
+    """
+
+    number: int
+    started_at: datetime
+    ended_at: datetime
+    error_message: str
+
+
+@dataclass(frozen=True)
 class Message:
     """What is asked for by one call; a backend makes a :class:`Task` of it.
 
@@ -66,11 +86,18 @@ class Message:
         payload: Arguments as opaque text; only the codec looks into it.
         run_at: Not to be run before this instant of the wall clock; None is now.
         delay_seconds: Not to be run before this many seconds have elapsed; instead of ``run_at``.
+        expires_at: No attempt begins at this instant or later; None is never.
+        expires_seconds: The same as so many seconds after the call; instead of ``expires_at``.
+        queue: The queue in which it waits; workers may be there for some queues only.
         priority: -100 to 100; higher runs first among the due tasks.
-        unique: At most one waiting task has this key; a second call gives back the first one.
-        lock: At most one running task has this key, with no promise of order.
-        retries: How many attempts are made again after a failure.
-        backoff_seconds: The delay before each of them; None is exponential backoff.
+        unique: While a task with this key waits, a second call gives back the first one.
+        unique_running: Whether a running task takes its key, too.
+        unique_seconds: For how many seconds after its call a task takes its key, whatever becomes
+            of it; None is only while it waits, or runs.
+        lock: At most ``limit`` running tasks have this key, with no promise of order.
+        limit: How many.
+        rate_key: Tasks with this key begin at most at the rate of the policy.
+        policy: Retries, backoff, timeout and rate.
         schedule: The key of the schedule whose occurrence this is.
     """
 
@@ -78,11 +105,17 @@ class Message:
     payload: str
     run_at: Optional[datetime] = None
     delay_seconds: float = 0.0
+    expires_at: Optional[datetime] = None
+    expires_seconds: Optional[float] = None
+    queue: str = DEFAULT_QUEUE
     priority: int = 0
     unique: Optional[str] = None
+    unique_running: bool = False
+    unique_seconds: Optional[float] = None
     lock: Optional[str] = None
-    retries: int = 0
-    backoff_seconds: Optional[float] = None
+    limit: int = 1
+    rate_key: Optional[str] = None
+    policy: Policy = PLAIN
     schedule: Optional[str] = None
 
 
@@ -96,6 +129,13 @@ class Task:
         run_at: Not to be run before this instant.
         elapsed: True if ``run_at`` came from a delay in seconds, which is elapsed time: it moves
             along when the wall clock is set.
+        unique_until_at: Until when its key is taken, whatever becomes of it; None unless the call
+            asked for a period.
+        group: The id of the group to which it belongs, all of which were called at once.
+        after: The id of the task, or the group, that has to end before this one; it is *held* while
+            it waits for that. None if there is none, or it has ended.
+        given: What came of that, as text: the input of this one.
+        feeds: Whether others wait for this one.
         revision: Counts the changes; a store's compare-and-set compares it.
         attempt: How often the task was begun; a hand-back takes its count back.
         failures: How many attempts have failed.
@@ -106,7 +146,12 @@ class Task:
         finished_at: When it reached a final state.
         result: The returned value as opaque text; None unless it succeeded.
         occurrence_at: The occurrence of the schedule; None for a call, or a run at the start.
-        failure: Why it failed, or its latest attempt did; None once it has succeeded.
+        failure: Why it failed, or was cancelled, or its latest attempt failed; None once it has
+            succeeded.
+        progress: What the running attempt has told of itself, as text.
+        cancel_asked_at: When somebody asked for it to be cancelled while it ran.
+        is_cut_short: Whether it is to be ended then, if it does not end by itself.
+        history: The latest attempts that did not end it, oldest first, at most 20.
 
     The other attributes are those of :class:`Message`.
     """
@@ -119,13 +164,21 @@ class Task:
     state: TaskState = TaskState.WAITING
     revision: int = 0
     elapsed: bool = False
+    expires_at: Optional[datetime] = None
+    queue: str = DEFAULT_QUEUE
     priority: int = 0
     unique: Optional[str] = None
+    unique_until_at: Optional[datetime] = None
     lock: Optional[str] = None
-    retries: int = 0
-    backoff_seconds: Optional[float] = None
+    limit: int = 1
+    rate_key: Optional[str] = None
+    policy: Policy = PLAIN
     schedule: Optional[str] = None
     occurrence_at: Optional[datetime] = None
+    group: Optional[str] = None
+    after: Optional[str] = None
+    given: Optional[str] = None
+    feeds: bool = False
     attempt: int = 0
     failures: int = 0
     deaths: int = 0
@@ -135,10 +188,21 @@ class Task:
     finished_at: Optional[datetime] = None
     result: Optional[str] = None
     failure: Optional[Failure] = None
+    progress: Optional[str] = None
+    cancel_asked_at: Optional[datetime] = None
+    is_cut_short: bool = False
+    history: Tuple[PastAttempt, ...] = ()
 
 
 def new_task(
-    message: Message, task_id: str, now: datetime, occurrence_at: Optional[datetime] = None
+    message: Message,
+    task_id: str,
+    now: datetime,
+    occurrence_at: Optional[datetime] = None,
+    *,
+    group: Optional[str] = None,
+    after: Optional[str] = None,
+    feeds: bool = False,
 ) -> Task:
     """Make the waiting task that a message asks for.
 
@@ -147,6 +211,9 @@ def new_task(
         task_id: Its id, under 64 characters.
         now: The instant of the call.
         occurrence_at: The occurrence of the message's schedule, if it is one.
+        group: The group to which it belongs.
+        after: The task, or group, that has to end before it.
+        feeds: Whether others wait for it.
 
     Returns:
         A waiting task, due at ``message.run_at``, or when its delay has elapsed.
@@ -154,6 +221,11 @@ def new_task(
     run_at = now if message.run_at is None else message.run_at
     if message.delay_seconds:
         run_at = now + timedelta(seconds=message.delay_seconds)
+    expires_at, unique_until_at = message.expires_at, None
+    if message.expires_seconds is not None:
+        expires_at = now + timedelta(seconds=message.expires_seconds)
+    if message.unique_seconds is not None:
+        unique_until_at = now + timedelta(seconds=message.unique_seconds)
     return made(
         Task,
         id=task_id,
@@ -162,11 +234,18 @@ def new_task(
         enqueued_at=now,
         run_at=run_at,
         elapsed=message.delay_seconds > 0,
+        expires_at=expires_at,
+        queue=message.queue,
         priority=message.priority,
         unique=message.unique,
+        unique_until_at=unique_until_at,
         lock=message.lock,
-        retries=message.retries,
-        backoff_seconds=message.backoff_seconds,
+        limit=message.limit,
+        rate_key=message.rate_key,
+        policy=message.policy,
         schedule=message.schedule,
         occurrence_at=occurrence_at,
+        group=group,
+        after=after,
+        feeds=feeds,
     )

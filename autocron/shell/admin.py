@@ -20,7 +20,7 @@ from autocron.core.next_run import next_run
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
-from autocron.firing import SCHEDULES_VERSION
+from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Clock, Stats
 from autocron.shell.application import APPLICATION, MODULES, Application
 from autocron.shell.connections import SQLITE_ERRORS, connect

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
@@ -28,6 +28,8 @@ from autocron.shell.connections import (
     store_error,
 )
 from autocron.shell.schema import check_is_ours, prepare
+
+Values = Union[Sequence[Any], Mapping[str, Any]]
 
 
 class _Transaction:
@@ -238,13 +240,13 @@ class Database:
             if pool is not None:  # else another thread has closed it just now
                 return pool
 
-    def read(self, doing: str, sql: str, values: Sequence[Any] = ()) -> List[Any]:
+    def read(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
         """Run one statement that changes nothing; return its rows.
 
         Arguments:
             doing: What is done by it, for the error message: ``"read a task"``.
             sql: The statement.
-            values: The values for its question marks.
+            values: The values for its question marks, or, by name, for its ``:name``.
 
         Raises:
             StoreError: It failed.
@@ -259,7 +261,7 @@ class Database:
         finally:
             pool.give(connection)
 
-    def write(self, doing: str, sql: str, values: Sequence[Any] = ()) -> int:
+    def write(self, doing: str, sql: str, values: Values = ()) -> int:
         """Run one statement that changes something; return how many rows it has changed.
 
         Outside of a transaction it is one. Arguments and errors are those of :meth:`read`.
@@ -288,7 +290,7 @@ class Database:
             pool.give_turn(connection)
 
     def _on(
-        self, connection: sqlite3.Connection, doing: str, sql: str, values: Sequence[Any] = ()
+        self, connection: sqlite3.Connection, doing: str, sql: str, values: Values = ()
     ) -> Tuple[List[Any], int]:
         try:
             cursor = connection.execute(sql, values)

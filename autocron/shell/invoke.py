@@ -7,9 +7,20 @@ import traceback
 from types import TracebackType
 from typing import Any, Callable, Optional, Protocol, Tuple, Type, Union
 
-from autocron.core.errors import NotStorable
-from autocron.core.outcome import Outcome, Raised, Returned, Unknown
+from autocron.core.errors import Discard, NotStorable, Retry
+from autocron.core.given import load_given
+from autocron.core.outcome import (
+    Discarded,
+    Outcome,
+    Raised,
+    RetryAsked,
+    Returned,
+    Unknown,
+    kinds_of,
+)
 from autocron.core.task import Failure, Task
+from autocron.current import Current
+from autocron.ports import Hand
 from autocron.registry import TaskFunction
 
 MAX_MESSAGE = 10_000
@@ -27,6 +38,10 @@ class Codec(Protocol):
 
     def dump_result(self, value: Any) -> str:
         """Return a result as text."""
+        ...
+
+    def load_result(self, text: str) -> Any:
+        """Return the value of a result's text."""
         ...
 
 
@@ -50,42 +65,68 @@ class FunctionInvoker:
         self._codec = codec
         self._passing = passing
 
-    def invoke(self, task: Task) -> Outcome:
+    def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run the function of a task; see :class:`autocron.ports.Invoker`."""
         found = self._find(task.name)
         if isinstance(found, str):
             return Unknown(found)
-        return run_function(found, task.payload, self._codec(), self._passing)
+        return run_function(found, task, self._codec(), hand, self._passing)
+
+
+class NoHand:
+    """The hand of a function whose task nobody else knows of; see :class:`autocron.ports.Hand`."""
+
+    def tell_progress(self, progress: str) -> None:
+        """Do nothing: nobody could look."""
+
+    def is_cancel_asked(self) -> bool:
+        """Tell that nobody could ask."""
+        return False
 
 
 def run_function(
     function: TaskFunction,
-    payload: str,
+    task: Task,
     codec: Codec,
+    hand: Hand,
     passing: Tuple[Type[BaseException], ...] = (),
 ) -> Outcome:
-    """Run a task function with encoded arguments.
+    """Run a task function with the arguments of a task.
 
     Arguments:
         function: The task function.
-        payload: Its arguments as text.
+        task: The task.
         codec: Decodes arguments and encodes the result.
+        hand: What the function may do to its task.
         passing: Exceptions that are let through.
 
     Returns:
-        Returned or Raised.
+        How it went.
     """
     try:
-        args, kwargs = codec.load_call(payload)
-        value = function.function(*args, **kwargs)
-        if hasattr(value, "__await__"):
-            value = _run_coroutine(value)
+        args, kwargs = codec.load_call(task.payload)
+        if task.given is not None:
+            args = (load_given(task.given, codec.load_result), *args)
+        with Current(task, hand):
+            value = function.function(*args, **kwargs)
+            if hasattr(value, "__await__"):
+                value = _run_coroutine(value)
         return Returned(_of_bounded_length(codec.dump_result(value)))
     except passing:
         raise
     # What a task raises must never stop the worker, SystemExit and the like included.
     except BaseException as error:
-        return Raised(failure_of(error, function.function.__code__.co_filename))
+        return outcome_of(error, function)
+
+
+def outcome_of(error: BaseException, function: TaskFunction) -> Outcome:
+    """Tell what it means for an attempt that its function has raised."""
+    failure = failure_of(error, function.function.__code__.co_filename)
+    if isinstance(error, Retry):
+        return RetryAsked(failure, error.after_seconds)
+    if isinstance(error, Discard):
+        return Discarded(failure)
+    return Raised(failure, kinds_of(type(error)))
 
 
 def _of_bounded_length(text: str) -> str:

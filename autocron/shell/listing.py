@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import List
 
 from autocron.core.task import Task
-from autocron.shell.rows import TASK_COLUMNS, readable, row_task
+from autocron.shell.queries import TASK
+from autocron.shell.rows import readable, row_task
 from autocron.shell.sqlite import SQLiteStore
 
-_TASK = ", ".join(TASK_COLUMNS)
-_NEXT = f"SELECT {_TASK} FROM tasks WHERE state = 'waiting' ORDER BY run_at, seq LIMIT ?"
+_NEXT = f"SELECT {TASK} FROM tasks WHERE state = 'waiting' ORDER BY run_at, seq LIMIT ?"
 # Three walks along one index, each in its order, and never more than the limit from any of them.
 _ENDED = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {_TASK} FROM tasks WHERE state = '{state}' "
+    f"SELECT * FROM (SELECT {TASK} FROM tasks WHERE state = '{state}' "
     "AND state <> 'waiting' AND state <> 'running' ORDER BY finished_at DESC, seq DESC LIMIT ?)"
     for state in ("succeeded", "failed", "cancelled")
 )

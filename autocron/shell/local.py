@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Iterable, List, Optional, Sequence
+from typing import Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
-from autocron.engine import Engine
+from autocron.operations import Operations
 from autocron.ports import Stats
 from autocron.shell.sqlite import SQLiteStore
 
@@ -17,12 +17,12 @@ class LocalBackend:
 
     Arguments:
         store: The database.
-        engine: The engine that drives this store.
+        operations: What may be done to it; the engine, where there is one.
     """
 
-    def __init__(self, store: SQLiteStore, engine: Engine) -> None:
+    def __init__(self, store: SQLiteStore, operations: Operations) -> None:
         self.store = store
-        self.engine = engine
+        self.operations = operations
 
     def open(self) -> None:
         """Make the database usable, creating it if it is missing; may be repeated."""
@@ -34,17 +34,35 @@ class LocalBackend:
 
     def enqueue(self, message: Message) -> Task:
         """Store a task durably; see :meth:`autocron.ports.Backend.enqueue`."""
-        return self.engine.enqueue(message)
+        return self.operations.enqueue(message)
+
+    def enqueue_all(
+        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+    ) -> Tuple[List[Task], List[Task]]:
+        """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
+        return self.operations.enqueue_all(messages, then, group=group)
 
     def fire(
         self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
     ) -> Optional[Task]:
         """Store the task of one occurrence, once; see :meth:`autocron.ports.Backend.fire`."""
-        return self.engine.fire(schedule, at, message, unless_active)
+        return self.operations.fire(schedule, at, message, unless_active)
 
     def declare(self, schedules: Sequence[Schedule], complete_for: Iterable[str] = ()) -> None:
         """Make schedules known; see :meth:`autocron.ports.Backend.declare`."""
-        self.engine.declare(schedules, complete_for)
+        self.operations.declare(schedules, complete_for)
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Keep a schedule made at run time; see :meth:`autocron.ports.Backend.put_schedule`."""
+        self.operations.put_schedule(schedule)
+
+    def remove_schedule(self, key: str) -> bool:
+        """Take such a schedule out again; tell whether it was there."""
+        return self.operations.remove_schedule(key)
+
+    def schedules(self) -> List[Schedule]:
+        """Return all schedules, ordered by key."""
+        return self.store.schedules()
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return what is known of a task."""
@@ -55,27 +73,28 @@ class LocalBackend:
         *,
         state: Optional[TaskState] = None,
         name: Optional[str] = None,
+        group: Optional[str] = None,
         limit: Optional[int] = None,
     ) -> List[Task]:
         """Return the tasks that match all that is given, oldest first."""
-        return self.store.find(state=state, name=name, limit=limit)
+        return self.store.find(state=state, name=name, group=group, limit=limit)
 
     def stats(self) -> Stats:
         """Return counts over all tasks."""
-        return self.engine.stats()
+        return self.operations.stats()
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; tell whether it will not run."""
-        return self.engine.cancel(task_id)
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a waiting task, or ask for a running one to end; tell whether it could be done."""
+        return self.operations.cancel(task_id, kill)
 
     def retry(self, task_id: str) -> bool:
         """Make a failed or cancelled task wait again; tell whether it does."""
-        return self.engine.retry(task_id)
+        return self.operations.retry(task_id)
 
-    def reclaim(self, worker: str, charged: bool) -> List[Task]:
+    def reclaim(self, worker: str, charged: bool, timed_out: bool = False) -> List[Task]:
         """Take back the tasks of a worker that is gone; return what became of them."""
-        return self.engine.reclaim(worker, charged)
+        return self.operations.reclaim(worker, charged, timed_out)
 
     def purge(self) -> int:
         """Remove what has been kept long enough, in a bounded batch; return how many."""
-        return self.engine.purge()
+        return self.operations.purge()

@@ -15,10 +15,6 @@ from autocron.core.errors import ForeignDatabase, NewerDatabase
 # "acrn": tells autocron's databases from all others (PRAGMA application_id).
 APPLICATION_ID = 0x6163726E
 
-# `tasks_to_run` answers what is due and when the next one will be, per priority, without looking at
-# what waits for the future; `lock_key` is in it so that tasks waiting for a lock are passed over
-# without reading them. Every index is partial: an enqueue updates this one and the id's alone,
-# unless the task has a unique key or a schedule.
 _VERSION_1 = """
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,
@@ -79,8 +75,141 @@ CREATE TABLE settings (
 ) WITHOUT ROWID;
 """
 
+# `tasks_to_run` answers what is due and when the next one will be, lane by lane, without looking at
+# what waits for the future; see `autocron.shell.queries`. What decides whether a due task may begin
+# is in it too, so that tasks which wait for a lock or a rate are passed over without reading them;
+# what is held for another task is not.
+# Every index is partial: to enqueue a plain task updates this one and the id's alone. A column's
+# default is that of the field: what is as in every task is not written.
+#
+# Some SQLite in use can not drop a column, so a table is made anew and filled from the old one.
+_VERSION_2 = """
+ALTER TABLE tasks RENAME TO old_tasks;
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    queue TEXT NOT NULL DEFAULT 'default',
+    priority INTEGER NOT NULL DEFAULT 0,
+    lane TEXT NOT NULL DEFAULT '100 default',
+    unique_key TEXT,
+    unique_until_at INTEGER,
+    lock_key TEXT,
+    lock_limit INTEGER NOT NULL DEFAULT 1,
+    rate_key TEXT,
+    policy TEXT,
+    schedule TEXT,
+    occurrence_at INTEGER,
+    group_id TEXT,
+    feeds INTEGER NOT NULL DEFAULT 0,
+    run_at INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    revision INTEGER NOT NULL DEFAULT 0,
+    elapsed INTEGER NOT NULL DEFAULT 0,
+    expires_at INTEGER,
+    after_id TEXT,
+    given TEXT,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    unknown_since_at INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    result TEXT,
+    progress TEXT,
+    cancel_asked_at INTEGER,
+    is_cut_short INTEGER NOT NULL DEFAULT 0,
+    history TEXT,
+    failure_type TEXT,
+    failure_message TEXT,
+    failure_traceback TEXT
+);
+INSERT INTO tasks (
+    seq, id, name, payload, enqueued_at, priority, lane, unique_key, lock_key, policy, schedule,
+    occurrence_at, run_at, state, revision, elapsed, attempt, failures, deaths, worker,
+    unknown_since_at, started_at, finished_at, result, failure_type, failure_message,
+    failure_traceback
+) SELECT
+    seq, id, name, payload, enqueued_at, priority, printf('%03d default', 100 - priority),
+    unique_key, lock_key,
+    CASE
+        WHEN backoff_seconds IS NOT NULL
+        THEN printf('{"backoff_seconds": %!.17g, "retries": %d}', backoff_seconds, retries)
+        WHEN retries <> 0 THEN printf('{"retries": %d}', retries)
+    END,
+    schedule, occurrence_at, run_at, state, revision, elapsed, attempt, failures, deaths, worker,
+    unknown_since_at, started_at, finished_at, result, failure_type, failure_message,
+    failure_traceback
+FROM old_tasks;
+DROP TABLE old_tasks;
+CREATE INDEX tasks_to_run
+    ON tasks (lane, run_at, seq, expires_at, lock_key, lock_limit, rate_key)
+    WHERE state = 'waiting' AND after_id IS NULL;
+CREATE INDEX tasks_expiring ON tasks (expires_at)
+    WHERE state = 'waiting' AND expires_at IS NOT NULL;
+CREATE INDEX tasks_unique ON tasks (unique_key, state)
+    WHERE unique_key IS NOT NULL AND (state = 'waiting' OR state = 'running');
+CREATE INDEX tasks_unique_until ON tasks (unique_key, unique_until_at)
+    WHERE unique_until_at IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (worker)
+    WHERE state = 'running';
+CREATE INDEX tasks_locking ON tasks (lock_key)
+    WHERE state = 'running' AND lock_key IS NOT NULL;
+CREATE INDEX tasks_of_schedule ON tasks (schedule, state)
+    WHERE schedule IS NOT NULL;
+CREATE INDEX tasks_of_group ON tasks (group_id, state)
+    WHERE group_id IS NOT NULL;
+CREATE INDEX tasks_after ON tasks (after_id, state)
+    WHERE after_id IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (state, finished_at, seq, group_id, unique_until_at)
+    WHERE state <> 'waiting' AND state <> 'running';
+CREATE TABLE starts (
+    rate_key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    until_at INTEGER NOT NULL
+);
+CREATE INDEX starts_of_key ON starts (rate_key, at);
+CREATE INDEX starts_until ON starts (until_at);
+CREATE TABLE busy_rates (
+    rate_key TEXT PRIMARY KEY,
+    free_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX busy_rates_free ON busy_rates (free_at);
+CREATE TABLE paused_queues (
+    queue TEXT PRIMARY KEY
+) WITHOUT ROWID;
+ALTER TABLE schedules RENAME TO old_schedules;
+CREATE TABLE schedules (
+    key TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    text TEXT,
+    zone TEXT NOT NULL,
+    missed TEXT NOT NULL,
+    overlap TEXT NOT NULL,
+    grace_seconds REAL NOT NULL,
+    at_start INTEGER NOT NULL,
+    watermark_at INTEGER NOT NULL,
+    service TEXT NOT NULL,
+    is_enabled INTEGER NOT NULL,
+    is_dynamic INTEGER NOT NULL,
+    jitter_seconds REAL NOT NULL,
+    payload TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    policy TEXT
+) WITHOUT ROWID;
+INSERT INTO schedules SELECT
+    key, name, text, zone, missed, overlap, grace_seconds, at_start, watermark_at, service,
+    1, 0, 0.0, '[[],{}]', 'default', 0, NULL
+FROM old_schedules;
+DROP TABLE old_schedules;
+"""
+
 # The step at place n makes version n + 1 of version n. A step is never changed once released.
-MIGRATIONS: Tuple[str, ...] = (_VERSION_1,)
+MIGRATIONS: Tuple[str, ...] = (_VERSION_1, _VERSION_2)
 VERSION = len(MIGRATIONS)
 
 

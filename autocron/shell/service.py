@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
-from autocron.engine import Engine
 from autocron.firing import SERVICE
-from autocron.ports import Waker
+from autocron.operations import Operations
+from autocron.ports import Observer, Waker
 from autocron.shell.application import APPLICATION, MODULES, START, Application, describe
-from autocron.shell.chance import new_id
+from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
@@ -34,7 +34,6 @@ from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.wakeup import Sender, Sent
-from autocron.zones import load_zone
 
 if TYPE_CHECKING:
     from autocron.app import App
@@ -70,6 +69,10 @@ class CallWaker:
             self._futile = 0
         elif sent is Sent.NOBODY and self.may_launch:
             self._launch()
+
+    def wake_supervisor(self) -> None:
+        """Let the supervisor look around; see :class:`autocron.ports.Waker`."""
+        self.tell_supervisor()
 
     def tell_supervisor(self) -> Sent:
         """Let the supervisor look at the application and the settings."""
@@ -107,7 +110,7 @@ class AppService:
         self._app = app
         self._folder = folder
         self._waker = CallWaker(folder, self.clock)
-        self.backend = local_backend(store, self.clock, waker=self._waker)
+        self.backend = local_backend(store, self.clock, waker=self._waker, observer=app.hooks)
         self.is_serving = False
         self._share: Optional[Share] = None
         self._is_stopped = False
@@ -193,11 +196,14 @@ def declared(app: App, now: datetime) -> List[Schedule]:
 
 
 def local_backend(
-    store: SQLiteStore, clock: SystemClock, waker: Optional[Waker] = None
+    store: SQLiteStore,
+    clock: SystemClock,
+    waker: Optional[Waker] = None,
+    observer: Optional[Observer] = None,
 ) -> LocalBackend:
     """Put a backend on a store, as processes use it that only store calls and read results."""
-    engine = Engine(store, clock, zones=load_zone, new_id=new_id, waker=waker)
-    return LocalBackend(store, engine)
+    operations = Operations(store, clock, new_id=new_id, waker=waker, draw=draw, observer=observer)
+    return LocalBackend(store, operations)
 
 
 def start_service(

@@ -3,95 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
+from autocron.shell import queries
 from autocron.shell.connections import MEMORY, Pool
-from autocron.shell.database import Database
+from autocron.shell.database import Database, Values
 from autocron.shell.rows import (
     MAX_INSTANT,
     MIN_INSTANT,
-    SCHEDULE_COLUMNS,
-    TASK_COLUMNS,
+    Row,
+    added,
+    changed,
     instant,
     microseconds,
     readable,
     row_schedule,
     row_task,
     schedule_row,
-    task_row,
 )
-
-_TASK = ", ".join(TASK_COLUMNS)
-_ADD = f"INSERT INTO tasks ({_TASK}) VALUES ({', '.join('?' * len(TASK_COLUMNS))})"
-_SWAP = (
-    f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in TASK_COLUMNS[1:])} "
-    f"WHERE id = ? AND revision = ?"
-)
-_GET = f"SELECT {_TASK} FROM tasks WHERE id = ?"
-
-# Both walk down the priorities among the waiting tasks, each step a seek in one index: there are
-# 201 at most, however many tasks there are. A row of the first has the next priority, and the task
-# to run at the one before; the walk ends where there is one.
-_CLAIMABLE = f"""
-WITH RECURSIVE level (priority, head) AS (
-    SELECT max(priority), NULL FROM tasks WHERE state = 'waiting'
-    UNION ALL
-    SELECT (
-        SELECT max(priority) FROM tasks WHERE state = 'waiting' AND priority < level.priority
-    ), (
-        SELECT seq FROM tasks
-        WHERE state = 'waiting' AND priority = level.priority AND run_at <= ?
-        AND (lock_key IS NULL OR lock_key NOT IN (
-            SELECT lock_key FROM tasks WHERE state = 'running' AND lock_key IS NOT NULL
-        ))
-        ORDER BY run_at, seq LIMIT 1
-    )
-    FROM level WHERE level.priority IS NOT NULL AND level.head IS NULL
-)
-SELECT {_TASK} FROM tasks WHERE seq = (SELECT max(head) FROM level)"""
-_LEVELS = """
-WITH RECURSIVE level (priority) AS (
-    SELECT max(priority) FROM tasks WHERE state = 'waiting'
-    UNION ALL
-    SELECT (SELECT max(priority) FROM tasks WHERE state = 'waiting' AND priority < level.priority)
-    FROM level WHERE level.priority IS NOT NULL
-)"""
-_FIRST_RUN_AT = """{levels}
-SELECT min(first) FROM (
-    SELECT (
-        SELECT min(run_at) FROM tasks
-        WHERE state = 'waiting' AND priority = level.priority AND run_at {compared} ?
-    ) AS first
-    FROM level WHERE level.priority IS NOT NULL
-)"""
-_NEXT_DUE_AT = _FIRST_RUN_AT.format(levels=_LEVELS, compared=">")
-_OLDEST_DUE_AT = _FIRST_RUN_AT.format(levels=_LEVELS, compared="<=")
-
-# Where a query names the state in words, SQLite can see that a partial index fits.
-_STATE = {
-    state: f"state = '{state.value}'"
-    + (" AND state <> 'waiting' AND state <> 'running'" if state.is_final else "")
-    for state in TaskState
-}
-_SCHEDULE = ", ".join(SCHEDULE_COLUMNS)
-_IN_HAND = """
-SELECT EXISTS (SELECT 1 FROM tasks WHERE schedule = ? AND state IN ('waiting', 'running'))"""
-_ADD_SCHEDULE = (
-    f"INSERT INTO schedules ({_SCHEDULE}) SELECT {', '.join('?' * len(SCHEDULE_COLUMNS))} "
-    f"WHERE NOT EXISTS (SELECT 1 FROM schedules WHERE key = ?)"
-)
-_EACH_COLUMN = " AND ".join(f"{column} IS ?" for column in SCHEDULE_COLUMNS)
-_CHANGE_SCHEDULE = (
-    f"UPDATE schedules SET {', '.join(f'{column} = ?' for column in SCHEDULE_COLUMNS)} "
-    f"WHERE {_EACH_COLUMN}"
-)
-_REMOVE_SCHEDULE = f"DELETE FROM schedules WHERE {_EACH_COLUMN}"
 
 # Pages that purging has freed are used again by the next tasks. Only when more than a quarter of
 # the file is free does some of it go back to the disk, a little at a time.
@@ -131,7 +67,8 @@ class SQLiteStore(Database):
         Raises:
             StoreError: Its id is taken, or the database can not be written.
         """
-        self.write(f"store task {task.id}", _ADD, task_row(task))
+        columns, values = added(task)
+        self.write(f"store task {task.id}", queries.add(columns), values)
 
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was.
@@ -140,21 +77,64 @@ class SQLiteStore(Database):
             before: The task as it was read.
             after: What it is to become; its id stays.
         """
-        _, *changes = task_row(after)
-        doing = f"change task {before.id}"
-        return self.write(doing, _SWAP, (*changes, before.id, before.revision)) == 1
+        if after.id != before.id:
+            after = replace(after, id=before.id)
+        columns, values = changed(before, after)
+        values += (before.id, before.revision)
+        return self.write(f"change task {before.id}", queries.swap(columns), values) == 1
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
-        return self._one_task("read a task", _GET, (task_id,))
+        return self._one_task("read a task", queries.GET, (task_id,))
 
-    def claimable(self, now: datetime) -> Optional[Task]:
-        """Return the waiting task to run next: due, its lock free; by priority, due time, age."""
-        return self._one_task("look for a due task", _CLAIMABLE, (microseconds(now),))
+    def claimable(self, now: datetime, queues: Optional[Sequence[str]] = None) -> Optional[Task]:
+        """Return the waiting task to run next: by priority, due time, age.
 
-    def next_due_at(self, after: datetime) -> Optional[datetime]:
-        """Return the earliest due time after an instant among the waiting tasks."""
-        return self._instant("look for the next due task", _NEXT_DUE_AT, after)
+        Arguments:
+            now: The instant at which it is due, has not expired, and its rate key is free.
+            queues: The queues of which one is to be its own; None is all.
+        """
+        doing, sql = "look for a due task", queries.step(queues)
+        values = {"now": microseconds(now), "passed": "", **queries.queue_values(queues)}
+        best: Optional[Row] = None
+        while True:
+            row = self.read(doing, sql, values)[0]
+            if row[0] is not None and (best is None or queries.DUE(row) < queries.DUE(best)):
+                best = row
+            lane, following = row[-2:]
+            # Once a task is found, only the lanes of the same priority are of interest.
+            if following is None or (
+                best is not None and queries.level(following) != queries.level(lane)
+            ):
+                return None if best is None else readable(row_task, best, self.path)
+            values["passed"] = lane
+
+    def next_due_at(
+        self, after: datetime, queues: Optional[Sequence[str]] = None
+    ) -> Optional[datetime]:
+        """Return the next instant at which something may become claimable by time alone.
+
+        Arguments:
+            after: The instant is later than this one.
+            queues: The queues of which it is asked; None is all. What is paused does not count.
+        """
+        values = {"after": microseconds(after), **queries.queue_values(queues)}
+        return self._instant("look for the next due task", queries.next_due_at(queues), values)
+
+    def expiring(self, limit: int) -> List[Task]:
+        """Return waiting tasks that expire, the first one to expire first."""
+        return self._tasks("look for tasks that expire", queries.EXPIRING, (max(limit, 0),))
+
+    def taken_by(self, unique: str, running: bool, now: datetime) -> Optional[Task]:
+        """Return the oldest task that takes a unique key.
+
+        Arguments:
+            unique: The key.
+            running: Whether a running task takes it, too.
+            now: Later than this is the ``unique_until_at`` of a task that takes it.
+        """
+        values = {"unique": unique, "running": int(running), "now": microseconds(now)}
+        return self._one_task("look for a unique task", queries.TAKEN_BY, values)
 
     def find(
         self,
@@ -163,7 +143,8 @@ class SQLiteStore(Database):
         name: Optional[str] = None,
         worker: Optional[str] = None,
         schedule: Optional[str] = None,
-        unique: Optional[str] = None,
+        group: Optional[str] = None,
+        after: Optional[str] = None,
         limit: Optional[int] = None,
     ) -> List[Task]:
         """Return the tasks that match all that is given, oldest first.
@@ -173,25 +154,31 @@ class SQLiteStore(Database):
             name: The name of their task function.
             worker: The worker that holds them.
             schedule: The key of their schedule.
-            unique: Their unique key.
+            group: The id of their group.
+            after: The id of the task, or the group, for which they are held, or were.
             limit: Return at most so many.
         """
-        given = {"name": name, "worker": worker, "schedule": schedule, "unique_key": unique}
+        given = {
+            "name": name,
+            "worker": worker,
+            "schedule": schedule,
+            "group_id": group,
+            "after_id": after,
+        }
         wanted = {column: value for column, value in given.items() if value is not None}
         clauses = [f"{column} = ?" for column in wanted]
         if state is not None:
-            clauses.append(_STATE[state])
+            clauses.append(queries.STATE[state])
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
-        rows = self.read(
+        return self._tasks(
             "look for tasks",
-            f"SELECT {_TASK} FROM tasks {where}ORDER BY seq LIMIT ?",
+            f"SELECT {queries.TASK} FROM tasks {where}ORDER BY seq LIMIT ?",
             (*wanted.values(), -1 if limit is None else limit),
         )
-        return [readable(row_task, row, self.path) for row in rows]
 
     def has_in_hand(self, schedule: str) -> bool:
         """Tell whether a task of the schedule with this key waits or runs."""
-        return bool(self.read("look for tasks of a schedule", _IN_HAND, (schedule,))[0][0])
+        return bool(self.read("look for tasks of a schedule", queries.IN_HAND, (schedule,))[0][0])
 
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
@@ -199,13 +186,17 @@ class SQLiteStore(Database):
         Arguments:
             now: The instant up to which a waiting task is due.
         """
-        sums = ", ".join(f"(SELECT count(*) FROM tasks WHERE {_STATE[state]})" for state in _STATE)
-        rows = self.read("count the tasks", f"SELECT {sums}")
-        counts: Dict[TaskState, int] = dict(zip(_STATE, rows[0]))
-        return Stats(counts, self._instant("count the tasks", _OLDEST_DUE_AT, now))
+        doing = "count the tasks"
+        rows = self.read(doing, queries.COUNTS)
+        counts: Dict[TaskState, int] = dict(zip(queries.STATE, rows[0]))
+        values = {"now": microseconds(now)}
+        return Stats(counts, self._instant(doing, queries.OLDEST_DUE_AT, values))
 
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
         """Remove at most ``limit`` tasks in a final state that ended earlier, the oldest first.
+
+        What is still needed stays: the members of a group of which one waits or runs, and tasks
+        whose ``unique_until_at`` is not earlier, too.
 
         Arguments:
             state: A final state.
@@ -222,9 +213,8 @@ class SQLiteStore(Database):
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         count = self.write(
             f"purge {state.value} tasks",
-            f"DELETE FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {_STATE[state]} "
-            f"AND finished_at < ? ORDER BY finished_at, seq LIMIT ?)",
-            (microseconds(finished_before), max(limit, 0)),
+            queries.PURGE[state],
+            {"before": microseconds(finished_before), "limit": max(limit, 0)},
         )
         if count and not self.in_transaction and self.path != MEMORY:
             # The tasks are gone already; a file that could not shrink is no reason to say no.
@@ -239,21 +229,77 @@ class SQLiteStore(Database):
             self.script(doing, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     def shift(self, seconds: float) -> int:
-        """Move the due times of the waiting tasks with an elapsed delay; return how many."""
-        return self.write(
-            "shift delays",
-            "UPDATE tasks SET run_at = max(?, min(?, run_at + ?)), revision = revision + 1 "
-            "WHERE state = 'waiting' AND elapsed",
-            (MIN_INSTANT, MAX_INSTANT, round(seconds * 1_000_000)),
-        )
+        """Move the due times of the waiting tasks with an elapsed delay; return how many.
 
-    def _one_task(self, doing: str, sql: str, values: Sequence[Any]) -> Optional[Task]:
+        What is held stays: its delay begins when it is released. The starts of rate keys, and the
+        instants at which they become free, move along.
+        """
+        doing = "shift delays"
+        values = {"by": round(seconds * 1_000_000), "min": MIN_INSTANT, "max": MAX_INSTANT}
+        with self.transaction():
+            count = self.write(doing, queries.SHIFT, values)
+            self.write(doing, queries.SHIFT_STARTS, values)
+            self.write(doing, queries.SHIFT_FREE, values)
+        return count
+
+    def _tasks(self, doing: str, sql: str, values: Values) -> List[Task]:
+        return [readable(row_task, row, self.path) for row in self.read(doing, sql, values)]
+
+    def _one_task(self, doing: str, sql: str, values: Values) -> Optional[Task]:
         rows = self.read(doing, sql, values)
         return readable(row_task, rows[0], self.path) if rows else None
 
-    def _instant(self, doing: str, sql: str, at: datetime) -> Optional[datetime]:
-        found = self.read(doing, sql, (microseconds(at),))[0][0]
+    def _instant(self, doing: str, sql: str, values: Values) -> Optional[datetime]:
+        found = self.read(doing, sql, values)[0][0]
         return None if found is None else instant(found)
+
+    # -- rates and queues ---------------------------------------------------------------------
+
+    def starts(self, rate_key: str, limit: int) -> List[datetime]:
+        """Return the latest starts of the tasks with a rate key, the last one first."""
+        rows = self.read("read the starts of a rate", queries.STARTS, (rate_key, max(limit, 0)))
+        return [instant(at) for (at,) in rows]
+
+    def put_start(
+        self, rate_key: str, at: datetime, until_at: datetime, free_at: Optional[datetime]
+    ) -> None:
+        """Add a start of a task with a rate key.
+
+        Arguments:
+            rate_key: The key.
+            at: When it began.
+            until_at: From when on it does not matter any more.
+            free_at: Until when no other one is claimable; None if the key is free.
+        """
+        doing = f"note a start of rate {rate_key}"
+        start = (rate_key, microseconds(at), microseconds(until_at))
+        with self.transaction():
+            self.write(doing, "INSERT INTO starts VALUES (?, ?, ?)", start)
+            if free_at is None:
+                self.write(doing, "DELETE FROM busy_rates WHERE rate_key = ?", (rate_key,))
+            else:
+                busy = (rate_key, microseconds(free_at))
+                self.write(doing, "REPLACE INTO busy_rates VALUES (?, ?)", busy)
+
+    def purge_starts(self, now: datetime) -> None:
+        """Remove the starts that do not matter any more, and what they kept from being free."""
+        doing, past = "purge the starts of rates", (microseconds(now),)
+        with self.transaction():
+            self.write(doing, "DELETE FROM starts WHERE until_at <= ?", past)
+            self.write(doing, "DELETE FROM busy_rates WHERE free_at <= ?", past)
+
+    def paused(self) -> FrozenSet[str]:
+        """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
+        rows = self.read("read the paused queues", "SELECT queue FROM paused_queues")
+        return frozenset(queue for (queue,) in rows)
+
+    def put_paused(self, queue: str, is_paused: bool) -> None:
+        """Pause a queue, or resume it."""
+        if is_paused:
+            self.write(f"pause queue {queue}", "REPLACE INTO paused_queues VALUES (?)", (queue,))
+        else:
+            sql = "DELETE FROM paused_queues WHERE queue = ?"
+            self.write(f"resume queue {queue}", sql, (queue,))
 
     # -- schedules and settings -----------------------------------------------------------------
 
@@ -261,7 +307,9 @@ class SQLiteStore(Database):
         """Return all schedules, or the one with a key, ordered by key."""
         where, values = ("WHERE key = ? ", (key,)) if key is not None else ("", ())
         rows = self.read(
-            "read the schedules", f"SELECT {_SCHEDULE} FROM schedules {where}ORDER BY key", values
+            "read the schedules",
+            f"SELECT {queries.SCHEDULE} FROM schedules {where}ORDER BY key",
+            values,
         )
         return [readable(row_schedule, row, self.path) for row in rows]
 
@@ -277,9 +325,9 @@ class SQLiteStore(Database):
         key = keys.pop()
         values = () if after is None else schedule_row(after)
         if before is None:
-            sql, values = _ADD_SCHEDULE, (*values, key)
+            sql, values = queries.ADD_SCHEDULE, (*values, key)
         else:
-            sql = _REMOVE_SCHEDULE if after is None else _CHANGE_SCHEDULE
+            sql = queries.REMOVE_SCHEDULE if after is None else queries.CHANGE_SCHEDULE
             values = (*values, *schedule_row(before))
         return self.write(f"change schedule {key}", sql, values) == 1
 

@@ -97,7 +97,7 @@ class Supervisor:
                 self._clock,
                 zones=load_zone,
                 new_id=new_id,
-                waker=SocketWaker(self._folder.wake),
+                waker=SocketWaker(self._folder),
                 keeps_house=True,
             )
             self._sweep(engine, crew)

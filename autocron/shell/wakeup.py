@@ -15,6 +15,8 @@ import shutil
 import socket
 import tempfile
 
+from autocron.shell.ownership import RunFolder
+
 # The path of a Unix socket must fit into sockaddr_un: 108 bytes on Linux, 104 on macOS.
 _LONGEST = 100
 
@@ -99,11 +101,16 @@ class Sender:
 
 
 class SocketWaker:
-    """Wakes whoever sleeps on one socket; see :class:`autocron.ports.Waker`."""
+    """Wakes whoever sleeps on the sockets of a run folder; see :class:`autocron.ports.Waker`."""
 
-    def __init__(self, path: str) -> None:
-        self._sender = Sender(path)
+    def __init__(self, folder: RunFolder) -> None:
+        self._worker = Sender(folder.wake)
+        self._supervisor = Sender(folder.control)
 
     def wake(self) -> None:
-        """Send one wake-up."""
-        self._sender.send()
+        """Wake one worker."""
+        self._worker.send()
+
+    def wake_supervisor(self) -> None:
+        """Let the supervisor look around."""
+        self._supervisor.send()

@@ -20,6 +20,7 @@ from autocron.app import default_app
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
 from autocron.engine import Engine, Tick
+from autocron.operations import Operations
 from autocron.shell import signals
 from autocron.shell.application import Application
 from autocron.shell.chance import draw, new_id
@@ -54,7 +55,10 @@ class WorkerService:
         # What a task calls is a promise like any call, hence a store of its own: the worker's
         # bookkeeping need not be synced, since losing it only means running again.
         self._backend = local_backend(
-            SQLiteStore(database, durability=durability), clock, waker=waker
+            SQLiteStore(database, durability=durability),
+            clock,
+            waker=waker,
+            observer=default_app.hooks,
         )
 
     @property
@@ -111,7 +115,7 @@ class Worker:
         threading.Thread(target=self._watch, name="autocron-watch", daemon=True).start()
         self._store.open(create=False)
         service = WorkerService(
-            self._database, self._clock, application.durability, SocketWaker(self._folder.wake)
+            self._database, self._clock, application.durability, SocketWaker(self._folder)
         )
         default_app.use(service)
         default_app.serializer = application.serializer
@@ -127,10 +131,11 @@ class Worker:
             self._clock,
             zones=load_zone,
             new_id=new_id,
-            waker=SocketWaker(self._folder.wake),
+            waker=SocketWaker(self._folder),
             invoker=FunctionInvoker(code.find, lambda: default_app.codec),
             worker=self._name,
             draw=draw,
+            observer=default_app.hooks,
         )
         self._loop(engine, code)
         flush_output()
@@ -264,14 +269,13 @@ class Worker:
 
     def _hand_back(self) -> None:
         try:
-            engine = Engine(
+            operations = Operations(
                 SQLiteStore(self._database, durability="normal"),
                 self._clock,
-                zones=load_zone,
                 new_id=new_id,
-                waker=SocketWaker(self._folder.wake),
+                waker=SocketWaker(self._folder),
             )
-            for task in engine.hand_back(self._name):
+            for task in operations.hand_back(self._name):
                 logger.warning("task %s (%s) is handed back: its worker has to leave", *_who(task))
         except AutocronError as error:
             # Whoever comes next finds that this worker is gone, and takes it back.

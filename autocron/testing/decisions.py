@@ -6,8 +6,9 @@ import random
 from datetime import timedelta
 from typing import Any, Dict, Optional
 
-from autocron.core.outcome import Outcome, Raised, Returned
+from autocron.core.outcome import Outcome, Raised, RetryAsked, Returned
 from autocron.core.task import Failure, Task, TaskState
+from autocron.ports import Hand
 from autocron.shell.invoke import run_function
 from autocron.testing.scenario import DEFAULT_SECONDS, Scenario, check_duration
 
@@ -39,11 +40,11 @@ class Decisions:
         fixed = self._fixed[task.name] = timedelta(seconds=given)
         return fixed
 
-    def invoke(self, task: Task) -> Outcome:
+    def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run a task, or pretend to."""
         fails = bool(self._failures) and self._fails(task)
-        outcome: Outcome = _FAILED if fails else self._run(task)
-        self._has_raised = isinstance(outcome, Raised)
+        outcome: Outcome = _FAILED if fails else self._run(task, hand)
+        self._has_raised = isinstance(outcome, (Raised, RetryAsked))
         return outcome
 
     def _fails(self, task: Task) -> bool:
@@ -52,11 +53,11 @@ class Decisions:
             return bool(chance(self._chance, task))
         return chance > 0 and self._chance.random() < chance
 
-    def _run(self, task: Task) -> Outcome:
+    def _run(self, task: Task, hand: Hand) -> Outcome:
         if self._scenario.calls_functions:
             known = self._scenario.functions.get(task.name)
             if known is not None:
-                return run_function(known, task.payload, self._codec, passing=(KeyboardInterrupt,))
+                return run_function(known, task, self._codec, hand, passing=(KeyboardInterrupt,))
         # Not called, but its arguments must be readable, and what it did not return storable.
         self._codec.load_call(task.payload)
         return Returned(self._codec.dump_result(None))

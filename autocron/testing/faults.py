@@ -17,7 +17,17 @@ from autocron.ports import Store
 
 Period = Tuple[datetime, datetime]
 
-_WRITES = ("add", "swap", "purge", "shift", "swap_schedule", "put_settings")
+_WRITES = (
+    "add",
+    "swap",
+    "purge",
+    "shift",
+    "put_start",
+    "purge_starts",
+    "put_paused",
+    "swap_schedule",
+    "put_settings",
+)
 
 
 class ProcessDeath(BaseException):

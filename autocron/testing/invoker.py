@@ -8,10 +8,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Union
 
-from autocron.core.outcome import Outcome, Raised, Unknown
+from autocron.core.errors import Discard, Retry
+from autocron.core.outcome import Outcome, Unknown
 from autocron.core.task import Task
+from autocron.ports import Hand
 from autocron.registry import TaskFunction
-from autocron.shell.invoke import failure_of, run_function
+from autocron.shell.invoke import outcome_of, run_function
 from autocron.testing.plans import PlannedCrash, Plans, WorkerDied
 from autocron.testing.sleeping import Running
 
@@ -23,7 +25,7 @@ class Attempt:
     Attributes:
         task: The task while it ran.
         error: The exception that was raised; None if there was none.
-        is_planned: Whether the test has planned it.
+        is_planned: Whether the test has planned it, or the function asked for what follows.
     """
 
     task: Task
@@ -51,38 +53,40 @@ class RecordingInvoker:
         self._plans = plans
         self.attempts: Dict[str, Attempt] = {}
 
-    def invoke(self, task: Task) -> Outcome:
+    def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run the function of a task; KeyboardInterrupt, the way out of a test, passes."""
         found = self._find(task.name)
         if isinstance(found, str):
             return Unknown(found)
         plan = self._plans.take(task.name)
         if plan is None:
-            return self._run(found, task)
+            return self._run(found, task, hand)
         if plan.error is not None:
             return self._raised(found, Attempt(task, _as_raised(plan.error), is_planned=True))
         if plan.after:
-            self._run(found, task)
+            self._run(found, task, hand)
         raise WorkerDied(Attempt(task, PlannedCrash(plan.text), is_planned=True))
 
-    def _run(self, found: TaskFunction, task: Task) -> Outcome:
+    def _run(self, found: TaskFunction, task: Task, hand: Hand) -> Outcome:
         try:
             with Running(task.name):
-                outcome = _beside_a_loop(lambda: self._call(found, task), found)
+                outcome = _beside_a_loop(lambda: self._call(found, task, hand), found)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return self._raised(found, Attempt(task, error))
+            # What the function asks for in words of autocron's is no surprise.
+            is_asked = isinstance(error, (Retry, Discard))
+            return self._raised(found, Attempt(task, error, is_planned=is_asked))
         self.attempts[task.id] = Attempt(task)
         return outcome
 
-    def _call(self, found: TaskFunction, task: Task) -> Outcome:
-        return run_function(found, task.payload, self.codec(), passing=(BaseException,))
+    def _call(self, found: TaskFunction, task: Task, hand: Hand) -> Outcome:
+        return run_function(found, task, self.codec(), hand, passing=(BaseException,))
 
     def _raised(self, found: TaskFunction, attempt: Attempt) -> Outcome:
         assert attempt.error is not None
         self.attempts[attempt.task.id] = attempt
-        return Raised(failure_of(attempt.error, found.function.__code__.co_filename))
+        return outcome_of(attempt.error, found)
 
 
 def _as_raised(error: BaseException) -> BaseException:

@@ -307,6 +307,10 @@ class Machine:
         """Take a datagram of an engine: it is what wakes a worker."""
         self._wakes += 1
 
+    def wake_supervisor(self) -> None:
+        """Take a datagram of an engine to the supervisor, which looks around."""
+        self._at(self.clock.true_at, self._step_supervisor)
+
     def _wake_one(self) -> None:
         for worker in self.workers:
             if worker.task is None:

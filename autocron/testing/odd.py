@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
 from autocron.core.clock_change import clock_change, clock_changes
 from autocron.core.cron import CronExpression
 from autocron.core.next_run import between
-from autocron.options import CronOptions
+from autocron.schedule_options import CronOptions
 from autocron.testing.timeline import Timeline, is_called
 
 LATE_SECONDS = 60.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, FrozenSet, Optional, cast
+from typing import TYPE_CHECKING, Any, FrozenSet, Optional, Sequence, cast
 
 from autocron.core.task import Task, TaskState
+from autocron.testing.plain_store import PlainStore
 
 if TYPE_CHECKING:
     from autocron.ports import Store
@@ -28,18 +29,28 @@ class OnlyStore:
     def __getattr__(self, operation: str) -> Any:
         return getattr(self._store, operation)
 
-    def claimable(self, now: datetime) -> Optional[Task]:
-        """Return the waiting task to run next; see :meth:`autocron.ports.Store.claimable`."""
-        locked = {task.lock for task in self._store.find(state=TaskState.RUNNING)} - {None}
-        ready = [
-            task
-            for task in self._store.find(state=TaskState.WAITING)
-            if task.run_at <= now
-            and task.lock not in locked
-            and (self._names is None or task.name in self._names)
-        ]
-        # They come oldest first, and min() returns the first of equals.
-        return min(ready, key=lambda task: (-task.priority, task.run_at), default=None)
+    def claimable(self, now: datetime, queues: Optional[Sequence[str]] = None) -> Optional[Task]:
+        """Return the waiting task to run next; see :meth:`autocron.ports.Store.claimable`.
+
+        It is looked for in a copy that has no others, so that it is found by the same rules.
+        """
+        copy = PlainStore()
+        for task in self._store.find(state=TaskState.RUNNING):
+            copy.add(task)
+        for task in self._store.find(state=TaskState.WAITING):
+            if self._names is None or task.name in self._names:
+                copy.add(task)
+                self._copy_starts(copy, task, now)
+        for queue in self._store.paused():
+            copy.put_paused(queue, True)
+        return copy.claimable(now, queues)
+
+    def _copy_starts(self, copy: PlainStore, task: Task, now: datetime) -> None:
+        if task.rate_key is not None and task.policy.rate is not None:
+            starts = self._store.starts(task.rate_key, task.policy.rate.count)
+            free_at = task.policy.rate.free_at(starts)
+            if free_at is not None:
+                copy.put_start(task.rate_key, now, now, free_at)
 
 
 def only(store: Store, names: FrozenSet[str]) -> Store:

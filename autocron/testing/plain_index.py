@@ -9,77 +9,186 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 from datetime import datetime
-from typing import Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from autocron.core.task import Task, TaskState
+from autocron.core.task import Task
 
 # Due time, age, and a number of its own, so that two entries never compare their tasks.
 Entry = Tuple[datetime, int, int, Task]
 Tasks = Dict[str, Task]
 
+_EMPTY: Tasks = {}
 
-class Ended:
-    """When tasks in one final state ended: a heap, in which purged tasks may still stand."""
+
+class Shelf:
+    """The tasks in one state.
+
+    Attributes:
+        tasks: The tasks, by id.
+        ended: When they ended, as a heap; tasks that are there no more may stand in it.
+    """
 
     def __init__(self) -> None:
-        self._heap: List[Entry] = []
-        self._count = 0
+        self.tasks: Tasks = {}
+        self.ended: List[Entry] = []
 
-    def put(self, task: Task, age: int) -> None:
-        """Note that a task has ended."""
-        if task.finished_at is not None:
-            self._count += 1
-            heapq.heappush(self._heap, (task.finished_at, age, self._count, task))
+    def put(self, task: Task) -> None:
+        """Put a task in."""
+        self.tasks[task.id] = task
 
-    def take(self, before: datetime, stored: Mapping[str, Task]) -> Optional[Entry]:
-        """Take out the first that ended before an instant and is still there."""
-        heap = self._heap
-        while heap and heap[0][0] < before:
-            entry = heapq.heappop(heap)
-            task = entry[3]
-            if stored.get(task.id) is task:
-                return entry
-        return None
+    def take(self, task: Task) -> None:
+        """Take a task out, as it was put in."""
+        del self.tasks[task.id]
+
+    def of_schedule(self, key: str) -> Tasks:
+        """Return tasks among which are all of a schedule."""
+        return self.tasks
+
+    def of_unique(self, key: str) -> Tasks:
+        """Return tasks among which are all with a unique key."""
+        return self.tasks
+
+    def of_group(self, key: str) -> Tasks:
+        """Return tasks among which are all of a group."""
+        return self.tasks
+
+    def of_forerunner(self, key: str) -> Tasks:
+        """Return tasks among which are all that wait, or waited, for a task or a group."""
+        return self.tasks
+
+
+class GroupedShelf(Shelf):
+    """A shelf whose tasks are found by their keys, as the engine asks for what has not ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._schedules: Dict[str, Tasks] = {}
+        self._uniques: Dict[str, Tasks] = {}
+        self._groups: Dict[str, Tasks] = {}
+        self._forerunners: Dict[str, Tasks] = {}
+
+    def put(self, task: Task) -> None:
+        """Put a task in."""
+        self.tasks[task.id] = task
+        if task.schedule is not None:
+            put_into(self._schedules, task.schedule, task)
+        if task.unique is not None:
+            put_into(self._uniques, task.unique, task)
+        if task.group is not None:
+            put_into(self._groups, task.group, task)
+        if task.after is not None:
+            put_into(self._forerunners, task.after, task)
+
+    def take(self, task: Task) -> None:
+        """Take a task out, as it was put in."""
+        del self.tasks[task.id]
+        if task.schedule is not None:
+            take_from(self._schedules, task.schedule, task)
+        if task.unique is not None:
+            take_from(self._uniques, task.unique, task)
+        if task.group is not None:
+            take_from(self._groups, task.group, task)
+        if task.after is not None:
+            take_from(self._forerunners, task.after, task)
+
+    def of_schedule(self, key: str) -> Tasks:
+        """Return the tasks of a schedule."""
+        return self._schedules.get(key, _EMPTY)
+
+    def of_unique(self, key: str) -> Tasks:
+        """Return the tasks with a unique key."""
+        return self._uniques.get(key, _EMPTY)
+
+    def of_group(self, key: str) -> Tasks:
+        """Return the tasks of a group."""
+        return self._groups.get(key, _EMPTY)
+
+    def of_forerunner(self, key: str) -> Tasks:
+        """Return the tasks that wait, or waited, for a task or a group."""
+        return self._forerunners.get(key, _EMPTY)
+
+
+def put_into(groups: Dict[str, Tasks], key: str, task: Task) -> None:
+    """Put a task among those with the same key."""
+    group = groups.get(key)
+    if group is None:
+        groups[key] = {task.id: task}
+    else:
+        group[task.id] = task
+
+
+def take_from(groups: Dict[str, Tasks], key: str, task: Task) -> None:
+    """Take a task from those with the same key."""
+    group = groups[key]
+    if len(group) == 1:
+        del groups[key]
+    else:
+        del group[task.id]
+
+
+class _Lane:
+    """The tasks of one priority in one queue, in the order in which they are to be run.
+
+    Tasks that share a lock, its limit, and a rate key can begin or can not, all of them alike: only
+    the first of such a group stands among the tasks without one, so that any number of tasks that
+    wait for a lock cost as much as one. A task that expires stands for itself.
+    """
+
+    __slots__ = ("groups", "heap")
+
+    def __init__(self) -> None:
+        self.heap: List[Entry] = []
+        self.groups: Dict[Tuple[Any, ...], List[Entry]] = {}
+
+    def put(self, entry: Entry) -> None:
+        task = entry[3]
+        if (task.lock is None and task.rate_key is None) or task.expires_at is not None:
+            heapq.heappush(self.heap, entry)
+            return
+        group = self.groups.setdefault((task.lock, task.limit, task.rate_key), [])
+        heapq.heappush(group, entry)
+        if group[0] is entry:
+            heapq.heappush(self.heap, entry)
 
 
 class DueOrder:
-    """The waiting tasks, in the order in which they are to be run.
-
-    Each priority has a heap by due time and age. Of the tasks with one lock only the first stands
-    in it, and none while the lock is held, so that any number of tasks that wait for a lock cost
-    nothing.
+    """The waiting tasks that are not held, in the order in which they are to be run.
 
     Arguments:
         stored: What is stored, by id; an entry counts while its task is the one in there.
+        waiting: The waiting tasks.
+        busy: Until when the rate keys are busy.
     """
 
-    def __init__(self, stored: Mapping[str, Task]) -> None:
+    def __init__(
+        self,
+        stored: Mapping[str, Task],
+        waiting: Mapping[str, Task],
+        busy: Mapping[str, datetime],
+    ) -> None:
         self._stored = stored
+        self._waiting = waiting
+        self._busy = busy
         self._count = 0
-        self._heaps: Dict[int, List[Entry]] = {}
-        self._levels: List[Tuple[int, List[Entry]]] = []  # by descending priority, negated
-        self._of_lock: Dict[str, Dict[int, List[Entry]]] = {}
+        # By priority, negated as sorted() sorts upwards, and queue.
+        self._lanes: Dict[Tuple[int, str], _Lane] = {}
+        self._order: List[Tuple[int, str]] = []
         self._holders: Dict[str, int] = {}
-        self._later: List[Entry] = []
+        self._later: Dict[str, List[Entry]] = {}
         self._horizon: Optional[datetime] = None
 
     def put(self, task: Task, age: int) -> None:
-        """Note that a task waits."""
+        """Note that a task waits, and is not held."""
         self._count += 1
         entry = (task.run_at, age, self._count, task)
-        heap = self._heaps.get(task.priority)
-        if heap is None:
-            heap = self._heaps[task.priority] = []
-            insort(self._levels, (-task.priority, heap))
-        if task.lock is None:
-            heapq.heappush(heap, entry)
-        else:
-            group = self._of_lock.setdefault(task.lock, {}).setdefault(task.priority, [])
-            heapq.heappush(group, entry)
-            if group[0] is entry and task.lock not in self._holders:
-                heapq.heappush(heap, entry)
+        place = (-task.priority, task.queue)
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = _Lane()
+            insort(self._order, place)
+        lane.put(entry)
         if self._horizon is not None and task.run_at > self._horizon:
-            heapq.heappush(self._later, entry)
+            heapq.heappush(self._later.setdefault(task.queue, []), entry)
 
     def hold(self, lock: str) -> None:
         """Note that a task with a lock runs."""
@@ -90,55 +199,92 @@ class DueOrder:
         self._holders[lock] -= 1
         if not self._holders[lock]:
             del self._holders[lock]
-            for priority in self._of_lock.get(lock, ()):
-                self._offer_first(lock, priority)
-
-    def _offer_first(self, lock: str, priority: int) -> None:
-        group = self._of_lock[lock][priority]
-        while group and not self._counts(group[0]):
-            heapq.heappop(group)
-        if group:
-            heapq.heappush(self._heaps[priority], group[0])
 
     def _counts(self, entry: Entry) -> bool:
         task = entry[3]
         return self._stored.get(task.id) is task
 
-    def claimable(self, now: datetime) -> Optional[Task]:
-        """Return the task to run next at an instant."""
-        stored = self._stored
-        for _, heap in self._levels:
-            while heap:
-                task = heap[0][3]
-                if stored.get(task.id) is not task:
-                    heapq.heappop(heap)
-                    if task.lock is not None and task.lock not in self._holders:
-                        self._offer_first(task.lock, task.priority)
-                elif task.lock is not None and task.lock in self._holders:
-                    heapq.heappop(heap)  # offered again when the lock is released
-                elif task.run_at > now:
-                    break
-                else:
-                    return task
-        return None
+    def claimable(self, now: datetime, is_open: Callable[[str], bool]) -> Optional[Task]:
+        """Return the task to run next at an instant, of the queues that are open."""
+        best: Optional[Entry] = None
+        level = 0
+        for place in self._order:
+            if best is not None and place[0] != level:
+                break
+            if is_open(place[1]):
+                head = self._head(self._lanes[place], now)
+                if head is not None and (best is None or head < best):
+                    best, level = head, place[0]
+        return None if best is None else best[3]
 
-    def next_due_at(self, after: datetime) -> Optional[datetime]:
+    def _head(self, lane: _Lane, now: datetime) -> Optional[Entry]:
+        """Return the first entry of a lane whose task may begin."""
+        heap, stored = lane.heap, self._stored
+        passed: List[Entry] = []
+        head: Optional[Entry] = None
+        while heap:
+            entry = heap[0]
+            task = entry[3]
+            if stored.get(task.id) is not task:
+                heapq.heappop(heap)
+                if lane.groups:
+                    self._offer_next(lane, task)
+            elif entry[0] > now:
+                break
+            elif self._may_begin(task, now):
+                head = entry
+                break
+            else:
+                passed.append(heapq.heappop(heap))
+        for entry in passed:
+            heapq.heappush(heap, entry)
+        return head
+
+    def _offer_next(self, lane: _Lane, task: Task) -> None:
+        """Let the next one of a group stand in its lane."""
+        group = lane.groups.get((task.lock, task.limit, task.rate_key))
+        if group is None or task.expires_at is not None:
+            return
+        while group and not self._counts(group[0]):
+            heapq.heappop(group)
+        if group:
+            heapq.heappush(lane.heap, group[0])
+        else:
+            del lane.groups[task.lock, task.limit, task.rate_key]
+
+    def _may_begin(self, task: Task, now: datetime) -> bool:
+        if task.expires_at is not None and task.expires_at <= now:
+            return False
+        if task.lock is not None and self._holders.get(task.lock, 0) >= task.limit:
+            return False
+        if task.rate_key is None:
+            return True
+        free_at = self._busy.get(task.rate_key)
+        return free_at is None or free_at <= now
+
+    def next_due_at(self, after: datetime, is_open: Callable[[str], bool]) -> Optional[datetime]:
         """Return the earliest due time after an instant; asked of ever later ones, in no time."""
         if self._horizon is None or after < self._horizon:
-            self._later = self._entries(self._stored.values(), after)
+            self._later = self._entries(after)
         self._horizon = after
-        later = self._later
-        while later and (later[0][0] <= after or not self._counts(later[0])):
-            heapq.heappop(later)
-        return later[0][0] if later else None
+        found: Optional[datetime] = None
+        for queue, later in self._later.items():
+            while later and (later[0][0] <= after or not self._counts(later[0])):
+                heapq.heappop(later)
+            if later and is_open(queue) and (found is None or later[0][0] < found):
+                found = later[0][0]
+        for free_at in self._busy.values():
+            if free_at > after and (found is None or free_at < found):
+                found = free_at
+        return found
 
-    @staticmethod
-    def _entries(tasks: Iterable[Task], after: datetime) -> List[Entry]:
-        entries = [
-            # Negative numbers are those of no other entry.
-            (task.run_at, 0, -number, task)
-            for number, task in enumerate(tasks)
-            if task.run_at > after and task.state is TaskState.WAITING
-        ]
-        heapq.heapify(entries)
-        return entries
+    def _entries(self, after: datetime) -> Dict[str, List[Entry]]:
+        """Return what waits for later than an instant, by queue."""
+        later: Dict[str, List[Entry]] = {}
+        for number, task in enumerate(self._waiting.values()):
+            if task.run_at > after and task.after is None:
+                # Negative numbers are those of no other entry.
+                later.setdefault(task.queue, []).append((task.run_at, 0, -number, task))
+        for entries in later.values():
+            heapq.heapify(entries)
+        return later

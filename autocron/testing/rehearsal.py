@@ -10,18 +10,18 @@ import sys
 import tempfile
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Callable, Dict, List, Optional, Set, Union, cast
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union, cast
 
 from autocron import zones
 from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.core.schedule import Schedule
-from autocron.core.task import Message, Task
+from autocron.core.task import Message, Task, TaskState
 from autocron.engine import Engine
 from autocron.firing import SERVICE
-from autocron.options import CronOptions
 from autocron.ports import Store
 from autocron.registry import Registry, TaskFunction
+from autocron.schedule_options import CronOptions
 from autocron.shell.local import LocalBackend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import context
@@ -224,7 +224,7 @@ class Rehearsal:
     # -- the engine ---------------------------------------------------------------------------
 
     def _make_engine(self, invoker: RecordingInvoker) -> Engine:
-        self.backend.engine = SessionEngine(
+        self.backend.operations = SessionEngine(
             self._engine_store,
             self._clock,
             zones=zones.load_zone,
@@ -232,9 +232,10 @@ class Rehearsal:
             invoker=invoker,
             worker="run_pending",
             keeps_house=True,
+            observer=self.app.hooks,
         )
-        self.backend.engine.remember_in(self._stored)
-        return self.backend.engine
+        self.backend.operations.remember_in(self._stored)
+        return self.backend.operations
 
     def _follow_clock(self) -> None:
         """Begin anew where a test has frozen the system's clock, moved it back, or let it go.
@@ -291,6 +292,15 @@ class SessionEngine(Engine):
         """Store the task of one call; see :meth:`autocron.ports.Backend.enqueue`."""
         return self._remember(super().enqueue(message))
 
+    def enqueue_all(
+        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+    ) -> Tuple[List[Task], List[Task]]:
+        """Store several tasks; see :meth:`autocron.ports.Backend.enqueue_all`."""
+        tasks, chain = super().enqueue_all(messages, then, group=group)
+        for task in (*tasks, *chain):
+            self._remember(task)
+        return tasks, chain
+
     def store_occurrence(
         self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
     ) -> Optional[Task]:
@@ -337,7 +347,7 @@ class SessionService:
 class SessionBackend(LocalBackend):
     """The backend of a session; what is known of its tasks stays readable when it is over."""
 
-    engine: SessionEngine
+    operations: SessionEngine
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
@@ -352,6 +362,26 @@ class SessionBackend(LocalBackend):
         """Return what is known of a task, or was at the end."""
         return super().get(task_id) if self._ended is None else self._ended.get(task_id)
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a waiting task; there is none after the end."""
-        return super().cancel(task_id) if self._ended is None else False
+    def list(
+        self,
+        *,
+        state: Optional[TaskState] = None,
+        name: Optional[str] = None,
+        group: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> List[Task]:
+        """Return tasks, as they are or were at the end."""
+        if self._ended is None:
+            return super().list(state=state, name=name, group=group, limit=limit)
+        found = [
+            task
+            for task in self._ended.values()
+            if state in (None, task.state)
+            and name in (None, task.name)
+            and group in (None, task.group)
+        ]
+        return found[:limit]
+
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a task; there is none after the end."""
+        return super().cancel(task_id, kill) if self._ended is None else False

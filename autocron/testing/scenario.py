@@ -16,8 +16,8 @@ from autocron import zones
 from autocron.app import App, default_app
 from autocron.core.errors import AutocronError
 from autocron.core.task import Task
-from autocron.options import CronOptions
 from autocron.registry import TaskFunction
+from autocron.schedule_options import CronOptions
 from autocron.testing.clock import Instant
 from autocron.testing.faults import Faults, Period
 from autocron.testing.runner import name_of

@@ -337,7 +337,7 @@ class Session(Rehearsal, Queue):
             self._runner.run_due(raise_errors, limit)
             if target is None or self._clock.now() >= target:
                 return Report(tuple(self._runner.runs[first:]))
-            next_at = self.backend.engine.next_event_at()
+            next_at = self.backend.operations.next_event_at()
             self._manual(what).advance_to(target if next_at is None else min(next_at, target))
 
     def _let_through(self, tasks: Tasks) -> None:

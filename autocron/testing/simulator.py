@@ -18,15 +18,16 @@ import os
 import random
 import threading
 from datetime import datetime, tzinfo
-from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union, cast
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
-from autocron.app import App, Rehearsal
+from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.core.task import Message, Task
 from autocron.engine import Engine
-from autocron.options import CronOptions
 from autocron.ports import Store
 from autocron.registry import TaskFunction
+from autocron.schedule_options import CronOptions
+from autocron.serving import Rehearsal
 from autocron.shell.local import LocalBackend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.clock import Instant
@@ -203,7 +204,7 @@ class Simulation:
         self.store = _make_store(store)
         self.machine: Machine = MachineInTrouble(scenario, self.store, Recorder())
         self._app = scenario.app
-        self._rehearsal = _Rehearsal(_Service(self.machine), scenario.zone_name)
+        self._rehearsal = _Rehearsal(_Service(self.machine), scenario.zone_name, scenario.app)
         self._thread = threading.get_ident()
         # Those of this thread alone: a test beside it has its own session.
         self._before = self._app.rehearsals
@@ -271,9 +272,14 @@ class _Service:
 class _Rehearsal:
     """What a simulation puts in the place of a service; see :class:`autocron.app.Rehearsal`."""
 
-    def __init__(self, service: _Service, zone: str) -> None:
+    def __init__(self, service: _Service, zone: str, app: App) -> None:
         self.service = service
         self.default_zone = zone
+        self._app = app
+
+    def find(self, name: str) -> Union[TaskFunction, str]:
+        """Return the task function of a name."""
+        return self._app.registry.get(name) or f"no task function {name} is known"
 
     def add(self, known: TaskFunction) -> None:
         """Do nothing: what is decorated while a simulation is played is no part of it."""
@@ -307,6 +313,13 @@ class _Caller(Engine):
         task = super().enqueue(message)
         self._accepted.append(task.id)
         return task
+
+    def enqueue_all(
+        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+    ) -> Tuple[List[Task], List[Task]]:
+        tasks, chain = super().enqueue_all(messages, then, group=group)
+        self._accepted += [task.id for task in (*tasks, *chain)]
+        return tasks, chain
 
 
 def _no_zone(name: str) -> tzinfo:

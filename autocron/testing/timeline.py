@@ -25,7 +25,7 @@ from autocron.core.errors import AutocronError
 from autocron.core.next_run import between
 
 if TYPE_CHECKING:
-    from autocron.options import CronOptions
+    from autocron.schedule_options import CronOptions
     from autocron.testing.scenario import Named
 
 _MICROSECOND = timedelta(microseconds=1)

@@ -9,6 +9,7 @@ from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task
 from autocron.engine import Engine, Tick
+from autocron.ports import Hand
 from autocron.testing.recorder import Recorder
 
 PURGE_WITHIN_SECONDS = 600.0
@@ -75,6 +76,6 @@ class Worker:
         self.is_adopted = False
         self.due_at: Optional[datetime] = None
 
-    def invoke(self, task: Task) -> Outcome:
+    def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run a task; set by the machine."""
         raise NotImplementedError

@@ -278,7 +278,11 @@ class TestCost:
             questions = {
                 "claimable": lambda: store.claimable(NOW),
                 "next_due_at": lambda: store.next_due_at(NOW),
-                "unique": lambda: store.find(state=TaskState.WAITING, unique="U", limit=1),
+                "unique": lambda: store.taken_by("U", True, NOW),
+                "expiring": lambda: store.expiring(9),
+                "group": lambda: store.find(state=TaskState.WAITING, group="G", limit=1),
+                "held": lambda: store.find(state=TaskState.WAITING, after="A"),
+                "paused": store.paused,
                 "waiting": lambda: store.find(state=TaskState.WAITING, schedule="S", limit=1),
                 "running": lambda: store.find(state=TaskState.RUNNING, schedule="S", limit=1),
                 "in hand": lambda: store.has_in_hand("S"),

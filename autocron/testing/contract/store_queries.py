@@ -41,8 +41,9 @@ def check_find_matches_all_that_is_given(make_store: Callable[[], Store]) -> Non
     expect(store.find(name="shop.jobs:clean"), [b], "by name")
     expect(store.find(worker="worker-7"), [running], "by worker")
     expect(store.find(schedule="S"), [a, running, gone], "by schedule")
-    expect(store.find(unique="U"), [a, b, gone], "by unique key")
-    expect(store.find(state=TaskState.WAITING, unique="U", schedule="S"), [a], "by three")
+    expect(
+        store.find(state=TaskState.WAITING, name="shop.mail:send", schedule="S"), [a], "by three"
+    )
     expect(store.find(state=TaskState.RUNNING, worker="worker-7"), [running], "of a worker")
     expect(store.find(state=TaskState.RUNNING, schedule="S"), [running], "running of a schedule")
     expect(store.find(state=TaskState.FAILED), [], "where nothing matches")

@@ -10,7 +10,9 @@ from typing import Callable, Sequence, Tuple
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed, Failed, Succeeded
 from autocron.core.machine import apply
-from autocron.core.task import Task, TaskState
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
+from autocron.core.task import PastAttempt, Task, TaskState
 from autocron.ports import Store
 from autocron.testing.contract.tools import (
     FAILURE,
@@ -39,14 +41,22 @@ def check_a_task_comes_back_as_it_was_stored(make_store: Callable[[], Store]) ->
         state=TaskState.FAILED,
         revision=7,
         elapsed=True,
+        expires_at=NOW + timedelta(days=1, microseconds=3),
+        queue="mail ü",
         priority=-100,
         unique="only one",
+        unique_until_at=NOW.astimezone(other_zone) + timedelta(microseconds=5),
         lock="locker",
+        limit=3,
+        rate_key="rate",
+        policy=Policy(5, 60.1, 600.0, ("a:B",), ("c:D", "e:F"), 0.25, Rate(10, 60.0)),
         schedule="shop.jobs:clean 30 2 * * *",
         occurrence_at=datetime(1, 1, 1, tzinfo=timezone.utc),
+        group="group-1",
+        after="task-0",
+        given='{"result": "\\u0000"}',
+        feeds=True,
         attempt=3,
-        retries=5,
-        backoff_seconds=60.0,
         failures=1,
         deaths=2,
         worker="worker-9",
@@ -55,6 +65,13 @@ def check_a_task_comes_back_as_it_was_stored(make_store: Callable[[], Store]) ->
         finished_at=datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone.utc),
         result='{"tagged": []}',
         failure=FAILURE,
+        progress='{"done": 1}',
+        cancel_asked_at=NOW.astimezone(other_zone),
+        is_cut_short=True,
+        history=(
+            PastAttempt(1, NOW, NOW + timedelta(microseconds=1), "ValueError: no 'ü'\nhere"),
+            PastAttempt(2, NOW.astimezone(other_zone), NOW, ""),
+        ),
     )
     plain = a_task("plain")
     for task in (full, plain):

@@ -1,0 +1,72 @@
+"""How the tasks of calls are stored: one, or several at once that belong together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from autocron.core.given import given_by_group
+from autocron.core.task import Message, Task, new_task
+from autocron.ports import Store
+
+NewId = Callable[[], str]
+
+
+def store_call(store: Store, message: Message, new_id: NewId, now: datetime) -> Tuple[Task, bool]:
+    """Store the task of one call, unless its unique key is taken.
+
+    Returns:
+        The task, or the one that takes its key; and whether it is new.
+    """
+    if message.unique is None:
+        task = new_task(message, new_id(), now)
+        store.add(task)
+        return task, True
+    with store.transaction():
+        same = store.taken_by(message.unique, message.unique_running, now)
+        if same is not None:
+            return same, False
+        task = new_task(message, new_id(), now)
+        store.add(task)
+    return task, True
+
+
+def store_calls(
+    store: Store,
+    messages: Sequence[Message],
+    then: Sequence[Message],
+    group: bool,
+    new_id: NewId,
+    now: datetime,
+) -> Tuple[List[Task], List[Task], List[Task]]:
+    """Store several tasks in one transaction; see :meth:`autocron.ports.Backend.enqueue_all`.
+
+    Returns:
+        The tasks of ``messages``, those of ``then``, and those of both that are new.
+    """
+    group_id = new_id() if group else None
+    tasks: List[Task] = []
+    chain: List[Task] = []
+    added: List[Task] = []
+    with store.transaction():
+        for message in messages:
+            same: Optional[Task] = None
+            if message.unique is not None:
+                same = store.taken_by(message.unique, message.unique_running, now)
+            if same is None:
+                same = new_task(message, new_id(), now, group=group_id, feeds=bool(then))
+                store.add(same)
+                added.append(same)
+            tasks.append(same)
+        before = group_id if group else tasks[0].id
+        for place, message in enumerate(then):
+            feeds = place + 1 < len(then)
+            task = new_task(message, new_id(), now, after=before, feeds=feeds)
+            if not messages and not chain:
+                # A group of nothing has ended.
+                task = replace(task, after=None, given=given_by_group(()))
+            store.add(task)
+            chain.append(task)
+            before = task.id
+    return tasks, chain, added + chain

@@ -1,0 +1,56 @@
+"""How far a task is, as it tells itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+from autocron.core.errors import InvalidTask
+
+MAX_NOTE = 500
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a task, or a group of tasks, is.
+
+    Attributes:
+        done: How much is done.
+        total: How much there is to do; None if that is not known.
+        note: What it is doing, in a few words.
+    """
+
+    done: float
+    total: Optional[float] = None
+    note: str = ""
+
+    @property
+    def fraction(self) -> Optional[float]:
+        """The part that is done, from 0.0 to 1.0; None if the total is not known, or is 0."""
+        if not self.total:
+            return None
+        return min(1.0, max(0.0, self.done / self.total))
+
+
+def dump_progress(done: object, total: object, note: object) -> str:
+    """Check what a task tells of itself, and return it as text.
+
+    Raises:
+        InvalidTask: It can not be used.
+    """
+    for name, value in (("done", done), ("total", total)):
+        usable = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name == "total" and value is None:
+            continue
+        if not usable or not 0 <= value < math.inf:  # type: ignore[operator]
+            raise InvalidTask(f"progress: {name} is {value!r}, expected a number from 0 upwards")
+    if not isinstance(note, str):
+        raise InvalidTask(f"progress: note is {note!r}, expected a text")
+    return json.dumps([done, total, note[:MAX_NOTE]])
+
+
+def load_progress(text: Optional[str]) -> Optional[Progress]:
+    """Return the progress of a text; None for none."""
+    return None if text is None else Progress(*json.loads(text))

@@ -1,0 +1,130 @@
+"""What ``task.map(…)`` returns: the results of several calls, in order."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Generic, Iterator, List, Optional, Protocol, Sequence, TypeVar
+
+from autocron.core.progress import Progress
+from autocron.core.task import Task, TaskState
+from autocron.result import Source, TaskResult, pauses
+
+R = TypeVar("R")
+
+
+class GroupSource(Source, Protocol):
+    """Where the results of a group are read."""
+
+    def list_group(
+        self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
+    ) -> List[Task]:
+        """Return the tasks of a group, oldest first."""
+        ...
+
+
+class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
+    """The results of calls that were enqueued together, in their order.
+
+    It is a sequence of :class:`~autocron.result.TaskResult`.
+    """
+
+    def __init__(
+        self,
+        group_id: Optional[str],
+        tasks: Sequence[TaskResult[R]],
+        source: Optional[GroupSource],
+        callback: Optional[TaskResult[Any]] = None,
+    ) -> None:
+        self.id = group_id
+        """The id of the group; see :func:`autocron.get_group`. None where it ran in place."""
+        self.callback = callback
+        """The result of the task that runs when all have ended; None if there is none."""
+        self._tasks = list(tasks)
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._tasks[place]
+
+    def __iter__(self) -> Iterator[TaskResult[R]]:
+        return iter(self._tasks)
+
+    def _refresh(self) -> None:
+        """Read what has become of all of them by one query."""
+        if self.id is not None and self._source is not None:
+            known = {task.id: task for task in self._source.list_group(self.id)}
+            for result in self._tasks:
+                if result.id in known:  # not where unique= has given back another call's
+                    result.see(known[result.id])
+
+    def _is_unfinished(self) -> bool:
+        if self.id is not None and self._source is not None:
+            for state in (TaskState.RUNNING, TaskState.WAITING):
+                if self._source.list_group(self.id, state, 1):
+                    return True
+        return any(result.is_waiting for result in self._tasks)
+
+    @property
+    def is_ready(self) -> bool:
+        """True once all of them have ended."""
+        return not self._is_unfinished()
+
+    @property
+    def progress(self) -> Progress:
+        """How many of them have ended, of how many."""
+        self._refresh()
+        return Progress(sum(result.is_ready for result in self._tasks), len(self._tasks))
+
+    @property
+    def failed(self) -> List[TaskResult[R]]:
+        """Those that have failed, so far."""
+        self._refresh()
+        return [result for result in self._tasks if result.has_error]
+
+    @property
+    def results(self) -> List[R]:
+        """What all of them returned, in order.
+
+        Raises:
+            ResultNotReady: One still waits or runs.
+            TaskFailed: One failed; the first of them in order.
+            TaskCancelled: One was cancelled.
+            ResultExpired: The results were removed after the result time-to-live.
+        """
+        self._refresh()
+        return [result.result for result in self._tasks]
+
+    def wait(self, timeout: Optional[float] = None) -> List[R]:
+        """Wait until all have ended, and return what they returned, in order.
+
+        Arguments:
+            timeout: How many seconds to wait at most; None is for ever.
+
+        Raises:
+            WaitTimeout: The time is over; the tasks go on.
+            TaskFailed, TaskCancelled, ResultExpired: As for :attr:`results`.
+        """
+        if self._source is not None:
+            what = f"a group of {len(self._tasks)} tasks"
+            for pause_seconds in pauses(
+                self._source, lambda: self.is_ready, what, self._status, timeout
+            ):
+                time.sleep(pause_seconds)
+        return self.results
+
+    def _status(self) -> str:
+        progress = self.progress
+        return f"ready in {progress.done:g} of {progress.total:g}"
+
+    def cancel(self, kill: bool = False) -> int:
+        """Cancel those that wait, and ask for those that run; see ``TaskResult.cancel``.
+
+        Returns:
+            For how many that could be done.
+        """
+        return sum(result.cancel(kill=kill) for result in self._tasks if result.is_waiting)
+
+    def __repr__(self) -> str:
+        return f"<TaskGroup {self.id} of {len(self._tasks)} tasks>"

@@ -1,0 +1,391 @@
+"""What may be done to the tasks and schedules of a store, one atomic change each.
+
+These are the operations of a :class:`autocron.ports.Backend`. A process that only stores calls
+needs no more; the engine, which runs tasks, is built on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type
+
+from autocron.calls import store_call, store_calls
+from autocron.core.errors import InvalidSchedule
+from autocron.core.events import (
+    AttemptFailed,
+    CancelAsked,
+    Cancelled,
+    Event,
+    Failed,
+    HandedBack,
+    Retried,
+    Succeeded,
+    WorkerLost,
+)
+from autocron.core.machine import TRANSITIONS, apply
+from autocron.core.outcome import after_hand_back, after_loss, after_timeout
+from autocron.core.schedule import Schedule
+from autocron.core.settings import Settings
+from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.core.values import changed
+from autocron.followers import can_run, follow, revive
+from autocron.ports import Clock, Observer, Stats, Store, Waker
+
+PURGE_BATCH = 500
+# Under this name the store tells that schedules were declared.
+SCHEDULES_VERSION = "schedules_version"
+
+# What an observer hears of an event; of the others, nothing.
+Change = Tuple[str, Task]
+_KINDS: Mapping[Type[Event], str] = {
+    Succeeded: "succeeded",
+    Failed: "failed",
+    AttemptFailed: "retried",
+    WorkerLost: "lost",
+    HandedBack: "",
+    Cancelled: "cancelled",
+    CancelAsked: "",
+    Retried: "enqueued",
+}
+
+
+class Operations:
+    """Sequences what one atomic change of a store takes.
+
+    Arguments:
+        store: Where tasks, schedules and settings are kept.
+        clock: The source of time.
+        new_id: Draws the id of a new task.
+        waker: Tells a sleeping worker that something may be due.
+        draw: Draws a number evenly from 0 to 1, for the jitter of retries.
+        observer: Is told what happened to tasks, once it is stored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        new_id: Callable[[], str],
+        waker: Optional[Waker] = None,
+        draw: Callable[[], float] = lambda: 0.5,
+        observer: Optional[Observer] = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self._new_id = new_id
+        self._waker = waker
+        self._draw = draw
+        self._observer = observer
+
+    def wake(self) -> None:
+        """Let a sleeping worker look whether something is due."""
+        if self._waker is not None:
+            self._waker.wake()
+
+    def _wake_supervisor(self) -> None:
+        if self._waker is not None:
+            self._waker.wake_supervisor()
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def enqueue(self, message: Message) -> Task:
+        """Store the task of one call; see :meth:`autocron.ports.Backend.enqueue`."""
+        task, is_new = store_call(self.store, message, self._new_id, self.clock.now())
+        if is_new:
+            self.wake()
+            self._tell("enqueued", task)
+        return task
+
+    def enqueue_all(
+        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+    ) -> Tuple[List[Task], List[Task]]:
+        """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
+        tasks, chain, added = store_calls(
+            self.store, messages, then, group, self._new_id, self.clock.now()
+        )
+        if added:
+            self.wake()
+        self._tell_all([("enqueued", task) for task in added])
+        return tasks, chain
+
+    def fire(
+        self, schedule: Schedule, at: datetime, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of one occurrence; see :meth:`autocron.ports.Backend.fire`."""
+        stored = self.store.schedules(schedule.key)
+        if not stored or stored[0].watermark_at >= at:
+            return None
+        moved = changed(stored[0], watermark_at=at)
+        return self.store_occurrence(stored[0], moved, message, unless_active)
+
+    def store_occurrence(
+        self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of one occurrence, once; see :class:`autocron.firing.Firing`."""
+        at = moved.watermark_at
+        if moved.jitter_seconds:
+            message = changed(message, run_at=at + timedelta(seconds=moved.delay_seconds))
+        with self.store.transaction():
+            if not self.store.swap_schedule(schedule, moved):
+                # It is not stored as it was known: another engine was here, or it has changed.
+                stored = self.store.schedules(schedule.key)
+                if not stored or stored[0].watermark_at >= at:
+                    return None
+                self.store.swap_schedule(stored[0], changed(stored[0], watermark_at=at))
+            task = self._add_unless(unless_active, schedule.key, message, at)
+        if task is not None:
+            self.wake()
+        return task
+
+    def fire_at_start(
+        self, schedule: Schedule, service: str, message: Message, unless_active: bool
+    ) -> Optional[Task]:
+        """Store the task of a run at the start, once in each period of service, however many ask.
+
+        Arguments:
+            schedule: The schedule; what counts is what is stored under its key.
+            service: The period of service.
+            message: What is to run.
+            unless_active: Store nothing while a task of the schedule waits or runs.
+
+        Returns:
+            The task, or None.
+        """
+        with self.store.transaction():
+            stored = self.store.schedules(schedule.key)
+            if not stored or stored[0].service == service:
+                return None
+            self.store.swap_schedule(stored[0], replace(stored[0], service=service))
+            task = self._add_unless(unless_active, schedule.key, message, None)
+        if task is not None:
+            self.wake()
+        return task
+
+    def declare(self, schedules: Sequence[Schedule], complete_for: Iterable[str] = ()) -> None:
+        """Make schedules known; see :meth:`autocron.ports.Backend.declare`."""
+        given = {schedule.key: schedule for schedule in schedules}
+        modules = set(complete_for)
+        with self.store.transaction():
+            stored = {schedule.key: schedule for schedule in self.store.schedules()}
+            changes = [
+                self.store.swap_schedule(stored.get(key), _as_declared(stored.get(key), schedule))
+                for key, schedule in given.items()
+                if _as_declared(stored.get(key), schedule) != stored.get(key)
+            ]
+            changes += [
+                self.store.swap_schedule(schedule, None)
+                for key, schedule in stored.items()
+                if key not in given
+                and not schedule.is_dynamic
+                and schedule.name.partition(":")[0] in modules
+            ]
+            if changes:
+                self._count_schedules_version()
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        """Keep a schedule made at run time; see :meth:`autocron.ports.Backend.put_schedule`."""
+        with self.store.transaction():
+            stored = self._dynamic(schedule.key)
+            after = _as_declared(stored, schedule)
+            if after != stored:
+                self.store.swap_schedule(stored, after)
+                self._count_schedules_version()
+        self._wake_supervisor()
+
+    def remove_schedule(self, key: str) -> bool:
+        """Take such a schedule out; see :meth:`autocron.ports.Backend.remove_schedule`."""
+        with self.store.transaction():
+            stored = self._dynamic(key)
+            if stored is None:
+                return False
+            self.store.swap_schedule(stored, None)
+            self._count_schedules_version()
+        self._wake_supervisor()
+        return True
+
+    def _dynamic(self, key: str) -> Optional[Schedule]:
+        """Return the stored schedule of a key, which must not be one in the code."""
+        for stored in self.store.schedules(key):
+            if not stored.is_dynamic:
+                raise InvalidSchedule(
+                    f"the schedule {key!r} stands in the code, at {stored.name}; change it there, "
+                    "or give this one another name"
+                )
+            return stored
+        return None
+
+    def _count_schedules_version(self) -> None:
+        version = int(self.store.settings().get(SCHEDULES_VERSION, "0"))
+        self.store.put_settings({SCHEDULES_VERSION: str(version + 1)})
+
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a task, or ask for it; see :meth:`autocron.ports.Backend.cancel`."""
+        now = self.clock.now()
+
+        def decide(task: Task) -> Event:
+            is_running = task.state is TaskState.RUNNING
+            return CancelAsked(now, kill) if is_running else Cancelled(now)
+
+        after = self._change(task_id, decide)
+        if after is not None and after.is_cut_short:
+            self._wake_supervisor()
+        return after is not None
+
+    def retry(self, task_id: str) -> bool:
+        """Make an ended task wait again; see :meth:`autocron.ports.Backend.retry`."""
+        after = self._change(task_id, lambda task: Retried(self.clock.now()))
+        if after is not None:
+            self.wake()
+        return after is not None
+
+    def reclaim(self, worker: str, charged: bool, timed_out: bool = False) -> List[Task]:
+        """Take back the tasks of a lost worker; see :meth:`autocron.ports.Backend.reclaim`."""
+        now = self.clock.now()
+        if timed_out:
+            return self._end_holding(worker, lambda task: after_timeout(task, now, self._draw()))
+        return self._end_holding(worker, lambda task: after_loss(task, charged, now))
+
+    def hand_back(self, worker: str) -> List[Task]:
+        """Give back what a worker holds, charged nothing: it has to leave."""
+        return self._end_holding(worker, lambda task: after_hand_back(task, self.clock.now()))
+
+    def expire(self, now: datetime) -> Optional[datetime]:
+        """Cancel what has expired; return when the next one does."""
+        for task in self.store.expiring(PURGE_BATCH):
+            if task.expires_at is not None and task.expires_at > now:
+                return task.expires_at
+            self._change(task.id, lambda task: Cancelled(now, _expired(task)))
+        return None
+
+    def purge(self) -> int:
+        """Remove what was kept long enough; see :meth:`autocron.ports.Backend.purge`."""
+        return self._purge(Settings.read(self.store.settings()), self.clock.now())
+
+    def _purge(self, settings: Settings, now: datetime) -> int:
+        before = now - timedelta(seconds=settings.result_ttl)
+        removed = self.store.purge(TaskState.SUCCEEDED, before, PURGE_BATCH)
+        removed += self.store.purge(TaskState.CANCELLED, before, PURGE_BATCH - removed)
+        before = now - timedelta(seconds=settings.failure_ttl)
+        self.store.purge_starts(now)
+        return removed + self.store.purge(TaskState.FAILED, before, PURGE_BATCH - removed)
+
+    def stats(self) -> Stats:
+        """Return counts over all tasks."""
+        return self.store.stats(self.clock.now())
+
+    # -- pieces -----------------------------------------------------------------------------
+
+    def _change(self, task_id: str, decide: Callable[[Task], Event]) -> Optional[Task]:
+        """Let something happen to a task, if it can; return the task as it is then, or None."""
+        with self.store.transaction():
+            task = self.store.get(task_id)
+            if task is None:
+                return None
+            event = decide(task)
+            if type(event) not in TRANSITIONS[task.state]:
+                return None
+            if isinstance(event, Retried) and not can_run(self.store, task):
+                return None
+            after = apply(task, event)
+            self.store.swap(task, after)
+            changes = [(_KINDS[type(event)], after), *self._follow(after)]
+            if isinstance(event, Retried):
+                revive(self.store, after, event.at)
+        self._tell_all(changes)
+        return after
+
+    def _end(
+        self, task: Task, decide: Callable[[Task], Event], progress: Optional[str] = None
+    ) -> List[Change]:
+        """Let a running task end, unless it is another's by now; inside a transaction.
+
+        Arguments:
+            task: The task, as it was read.
+            decide: Tells what happens to it.
+            progress: What it has told since.
+
+        Returns:
+            What has changed, the task itself first.
+        """
+        event = decide(task)
+        after = _told(apply(task, event), progress)
+        if not self.store.swap(task, after):
+            # Somebody may have asked for it to be cancelled.
+            again = self._look_again(task)
+            if again is None:
+                return []
+            event = decide(again)
+            after = _told(apply(again, event), progress)
+            self.store.swap(again, after)
+        return [(_KINDS[type(event)], after), *self._follow(after)]
+
+    def _look_again(self, task: Task) -> Optional[Task]:
+        """Return the task in hand as it is stored, unless it is in hand no more."""
+        stored = self.store.get(task.id)
+        if (
+            stored is None
+            or stored.state is not TaskState.RUNNING
+            or (stored.worker, stored.attempt) != (task.worker, task.attempt)
+        ):
+            return None
+        return stored
+
+    def _end_holding(self, worker: str, decide: Callable[[Task], Event]) -> List[Task]:
+        changes: List[Change] = []
+        ended = []
+        with self.store.transaction():
+            for task in self.store.find(state=TaskState.RUNNING, worker=worker):
+                found = self._end(task, decide)
+                ended.append(found[0][1])
+                changes += found
+        for _ in ended:
+            self.wake()
+        self._tell_all(changes)
+        return ended
+
+    def _follow(self, after: Task) -> List[Change]:
+        """Release or cancel what waits for a task that may have ended."""
+        if not after.feeds or not after.state.is_final:
+            return []
+        followers = follow(self.store, after, self.clock.now())
+        return [("cancelled", task) for task in followers if task.state.is_final]
+
+    def _tell(self, kind: str, task: Task) -> None:
+        if self._observer is not None and kind:
+            self._observer(kind, task)
+
+    def _tell_all(self, changes: Iterable[Change]) -> None:
+        if self._observer is not None:
+            for kind, task in changes:
+                self._tell(kind, task)
+
+    def _add_unless(
+        self, unless_active: bool, key: str, message: Message, at: Optional[datetime]
+    ) -> Optional[Task]:
+        if unless_active and self.store.has_in_hand(key):
+            return None
+        task = new_task(message, self._new_id(), self.clock.now(), at)
+        self.store.add(task)
+        return task
+
+
+def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:
+    """Tell what a declared schedule becomes.
+
+    A known one goes on, unless its text or zone has changed, or it was not enabled: it begins now.
+    """
+    if stored is None:
+        return given
+    goes_on = (stored.text, stored.zone) == (given.text, given.zone) and stored.is_enabled
+    watermark_at = stored.watermark_at if goes_on else given.watermark_at
+    return replace(given, watermark_at=watermark_at, service=stored.service)
+
+
+def _expired(task: Task) -> Failure:
+    return Failure("TaskExpired", f"it had not begun at {task.expires_at}, when it expired")
+
+
+def _told(task: Task, progress: Optional[str]) -> Task:
+    return task if progress is None else changed(task, progress=progress)
