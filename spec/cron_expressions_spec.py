@@ -130,6 +130,10 @@ class DescribeFields:
     def it_takes_an_oversized_step_however_long_as_the_first_value(self, step):
         assert parse(f"*/{step} * * * *").minute.values == (0,)
 
+    def it_keeps_a_step_of_up_to_two_digits_and_takes_a_longer_one_as_100(self):
+        steps = [parse(f"*/{step} * * * *").minute.parts[0].step for step in (60, 99, 100, 365)]
+        assert steps == [60, 99, 100, 100]
+
     @table("""
     text                 | same
     '  0  2 * * * '      | 0 2 * * *
@@ -238,6 +242,8 @@ class DescribeExtensions:
     0 0 31W * *     | 2024-03 | 29
     0 0 31W * *     | 2024-06 |
     0 0 1W,15W * *  | 2024-06 | 3 14
+    0 0 15W,30W * * | 2024-02 | 15
+    0 0 29W,30W * * | 2024-02 | 29
     0 0 * * mon#1   | 2024-03 | 4
     0 0 * * 1#2     | 2024-03 | 11
     0 0 * * 5#5     | 2024-03 | 29
@@ -311,6 +317,7 @@ class DescribeRefusals:
     0 L * * *          | hour         | 3  | 'L' is no value of this field; expected 0-23
     0 0 * * mon#0      | day-of-week  | 13 | '0' is no place in a month; expected 1-5, as in mon#2
     0 0 * * mon#6      | day-of-week  | 13 | '6' is no place in a month; expected 1-5, as in mon#2
+    0 0 * * mon#x      | day-of-week  | 13 | 'x' is no place in a month; expected 1-5, as in mon#2
     0 0 * * mon#       | day-of-week  | 13 | 'mon#' is no place in a month; expected 1-5, as in mon#2
     0 0 * * mon#1#2    | day-of-week  | 13 | '1#2' is no place in a month; expected 1-5, as in mon#2
     0 0 * * 1-2#3      | day-of-week  | 9  | '1-2' is no value of this field; expected 0-7 or sun-sat
@@ -336,6 +343,9 @@ class DescribeRefusals:
     ' \\n'             | minute       | 2  | '\\n' separates nothing; expected blanks or tabs only
     0 0 * * mon2       | day-of-week  | 9  | 'mon2' is no value of this field; expected 0-7 or sun-sat
     0 0 * * monty      | day-of-week  | 9  | 'monty' is no name of cron; write mon
+    1,*/x * * * *      | minute       | 5  | 'x' is no step; expected a whole number from 1, as in */5
+    0,! * * * *        | minute       | 3  | '!' is no value of this field; expected 0-59
+    0,~ * * * *        | minute       | 3  | '~' is no value of this field; expected 0-59
     0 0 * foobar *     | month        | 7  | 'foobar' is no value of this field; expected 1-12 or jan-dec
     0 0 * monday *     | month        | 7  | 'monday' belongs in the field day-of-week; expected 1-12 or jan-dec
     0 0 january * *    | day-of-month | 5  | 'january' belongs in the field month; expected 1-31

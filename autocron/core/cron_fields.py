@@ -158,7 +158,7 @@ def parse_field(kind: Kind, text: str, refuse: Refuse) -> Field:
         text=text,
         starred=text.startswith("*"),
         parts=tuple(found.parts),
-        values=tuple(number for number in range(kind.high + 1) if mask & 1 << number),
+        values=tuple(number for number in range(mask.bit_length()) if mask & 1 << number),
         mask=mask,
         last_day=found.last_day,
         last_working_day=found.last_working_day,
