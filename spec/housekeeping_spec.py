@@ -207,6 +207,15 @@ class DescribeARunAtTheStart:
         bench.store.swap_schedule(bench.store.schedules()[0], None)
         assert engine.fire_at_start(read, "b", message, False) is None
 
+    def it_comes_for_each_of_several_schedules(self, bench, note, serve):
+        for text in ("0 1 * * *", "0 2 * * *"):
+            bench.schedule(note, text, at_start=True, overlap="allow")
+        house = bench.engine(runs=False, keeps_house=True)
+        serve("a")
+        keys = [task.schedule.partition(" ")[2] for task in house.tick().fired]
+        assert sorted(keys) == ["0 1 * * *", "0 2 * * *"]
+        assert house.tick().fired == ()
+
     def it_comes_at_a_later_step_if_the_store_fails(self, bench, note, serve):
         bench.schedule(note, at_start=True, text=None)
         store = FailingStore(bench.store)

@@ -248,6 +248,35 @@ class DescribeWhereNothingIsOwed:
         assert len(engine.tick().fired) == runs
 
 
+class DescribeALookAfterADowntime:
+    @table("""
+    missed | grace | now   | runs
+    once   | 60    | 01:01 | 01:00
+    skip   | 60    | 01:01 | 01:00
+    once   | 60    | 01:02 | 01:00
+    skip   | 60    | 01:02 |
+    all    | 60    | 01:02 | 01:00
+    once   | 60    | 03:01 | 02:00 03:00
+    skip   | 60    | 03:01 | 03:00
+    all    | 60    | 03:01 | 01:00 02:00 03:00
+    once   | 60    | 03:02 | 03:00
+    skip   | 60    | 03:02 |
+    skip   | 9999  | 03:02 | 01:00 02:00 03:00
+    """)
+    def it_stores_a_task_for_each_occurrence_that_is_owed(self, bench, missed, grace, now, runs):
+        @bench.app.delay
+        def clean(): ...
+
+        bench.schedule(
+            clean, "0 * * * *", missed=missed, grace_seconds=float(grace), overlap="allow"
+        )
+        bench.clock.advance_to(f"2024-03-01 {now}")
+        engine = bench.engine(runs=False, keeps_house=True)
+        fired = engine.tick().fired
+        assert " ".join(f"{task.occurrence_at:%H:%M}" for task in fired) == runs
+        assert engine.tick().fired == ()
+
+
 class DescribeASteppedClock:
     @table("""
     ahead | stepped | becomes

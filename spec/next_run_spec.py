@@ -192,6 +192,12 @@ class DescribeTheEndsOfTime:
 
 
 class DescribeStretches:
+    def it_may_end_with_the_first_moment_of_all(self):
+        before = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+        first = datetime(1, 1, 1, tzinfo=UTC)
+        assert list(between(parse("* * * * *"), before, first, UTC)) == [first]
+        assert list(between(parse("* * * * *"), before, before, UTC)) == []
+
     def it_leaves_out_the_start_and_includes_the_end(self):
         hours = parse("0 * * * *")
         found = between(hours, at("2024-03-01 00:00"), at("2024-03-01 03:00"), UTC)
