@@ -165,15 +165,14 @@ class Engine(Operations):
             self._untold = progress
             return
         self._untold = None
-        for _ in range(2):
-            after = apply(task, Progressed(progress))
-            if self.store.swap(task, after):
-                self._in_hand, self._told_at = after, now
+        with self.store.transaction():
+            # Somebody may have asked for it to be cancelled, or it is another's by now.
+            stored = self._look_again(task)
+            if stored is None:
                 return
-            again = self._look_again(task)
-            if again is None:
-                return
-            task = again
+            after = apply(stored, Progressed(progress))
+            self.store.swap(stored, after)
+        self._in_hand, self._told_at = after, now
 
     def is_cancel_asked(self) -> bool:
         """Look whether somebody has asked for the task in hand to be cancelled."""
@@ -249,16 +248,12 @@ class Engine(Operations):
         running = apply(task, Claimed(self._worker, now))
         if not self.store.swap(task, running):
             return None
-        if task.rate_key is not None:
-            self._note_start(task, task.rate_key, now)
-        return running
-
-    def _note_start(self, task: Task, rate_key: str, now: datetime) -> None:
-        rate = task.policy.rate
-        if rate is not None:
+        rate_key, rate = task.rate_key, task.policy.rate
+        if rate_key is not None and rate is not None:
             starts = [now, *self.store.starts(rate_key, rate.count - 1)]
             until_at = now + timedelta(seconds=rate.seconds)
             self.store.put_start(rate_key, now, until_at, rate.free_at(starts))
+        return running
 
     # -- keeping house ----------------------------------------------------------------------
 

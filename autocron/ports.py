@@ -213,6 +213,10 @@ class Store(Protocol):
         """
         ...
 
+    def busy_rates(self) -> Mapping[str, datetime]:
+        """Return until when rate keys are not free, as far as they are not, or were not lately."""
+        ...
+
     def purge_starts(self, now: datetime) -> None:
         """Remove the starts that do not matter any more."""
         ...

@@ -58,10 +58,7 @@ class Hands:
 
 class _Invoker:
     def __init__(self, invoke):
-        self._invoke = invoke
-
-    def invoke(self, task, hand):
-        return self._invoke(task)
+        self.invoke = invoke
 
 
 @pytest.fixture(params=["file", "memory", "plain"])

@@ -320,6 +320,32 @@ class DescribeAChain:
         assert session.backend.retry(result.id) is False
         assert result.status == "cancelled"
 
+    def it_does_not_get_back_what_somebody_has_cancelled(self, app, session, store):
+        @app.delay
+        def flaky(text):
+            if not fixed:
+                raise ValueError(text)
+            return text
+
+        fixed = []
+        result = flaky.then(store)("ab")
+        assert result.cancel()
+        session.run_pending(raise_errors=False)
+        fixed.append(True)
+        (failed,) = [t for t in session.backend.list() if t.state is TaskState.FAILED]
+        assert session.backend.retry(failed.id)
+        session.run_pending()
+        assert app.get_result(result.id).status == "cancelled"
+
+    def it_waits_again_if_it_is_retried_before_its_group_has_ended(
+        self, app, session, fetch, gather
+    ):
+        group = fetch.options(minutes=1).map("ab", then=gather)
+        group.callback.cancel()
+        assert session.backend.retry(group.callback.id)
+        session.travel(minutes=1)
+        assert app.get_result(group.callback.id).result == ["a", "b"]
+
     def it_goes_on_after_the_retry_of_a_task(self, app, session, store):
         @app.delay(retries=1, backoff=60)
         def flaky(text):

@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from autocron.core.errors import StoreError
 from autocron.core.events import CancelAsked
 from autocron.core.machine import apply
+from autocron.core.policy import Policy
 from autocron.core.task import TaskState
 from autocron.engine import PURGE_EVERY_SECONDS
 from spec.benches import Bench, FailingStore, work
@@ -415,6 +416,15 @@ class DescribeUnique:
         assert len(bench.engine().reclaim("gone", charged=True)) == 1
         assert bench.engine().cancel(first.id)
         assert bench.engine().retry(first.id)
+
+
+class DescribeAWorkerThatWasEnded:
+    def it_fails_the_task_that_took_too_long(self, bench, note):
+        task = bench.call(note, policy=Policy(timeout_seconds=5.0))
+        bench.engine("slow").tick()
+        (ended,) = bench.engine().reclaim("slow", charged=False, timed_out=True)
+        assert (ended.id, ended.state, ended.deaths) == (task.id, TaskState.FAILED, 0)
+        assert ended.failure.type == "TaskTimeout"
 
 
 class DescribeChangesFromOutside:

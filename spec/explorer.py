@@ -22,6 +22,8 @@ MINUTE = timedelta(minutes=1)
 FAULTY = 35 * MINUTE
 CALM = 20 * MINUTE
 PATIENCE = 10 * MINUTE
+# From this seed on the application has functions that are limited, unique, held and so on.
+FEATURES = 10_000
 
 
 class Broken(AssertionError):
@@ -46,6 +48,47 @@ def an_app():
 
     app.mail = mail
     return app
+
+
+def add_features(app):
+    """Add functions that are limited, held and so on; return what draws calls of them.
+
+    Only to the seeds from :data:`FEATURES` on, so that the others go on playing what they played.
+    """
+
+    @app.delay(limit=2, timeout=20, retries=1, backoff=5)
+    def limited(): ...
+
+    @app.delay(rate="3/minute", retries=1, backoff=1)
+    def rated(): ...
+
+    @app.delay(unique=True, unique_while="running", queue="single")
+    def single(): ...
+
+    @app.delay(expires=120, priority=-5)
+    def hasty(): ...
+
+    @app.delay(retries=1, backoff=10)
+    def first(): ...
+
+    @app.delay
+    def second(given): ...
+
+    @app.delay(seconds=5)
+    def third(given): ...
+
+    return (
+        limited,
+        limited,
+        rated,
+        rated,
+        single,
+        single,
+        hasty,
+        first.then(second).then(third),
+        lambda: first.starmap([()] * 3, then=second.then(third)),
+        lambda: limited.starmap([()] * 4),
+    )
 
 
 def a_scenario(seed, app):
@@ -82,6 +125,7 @@ def a_scenario(seed, app):
         ),
         enqueue=[(instant(), app.mail, (number,)) for number in range(chance.randrange(12))],
         faults=Faults(
+            hangs=0.5,
             stalls=sometimes(0.3, lambda: chance.choice([4, 20]), 0),
             supervisor_crashes=sometimes(0.3, lambda: chance.choice([4, 30]), 0),
             lost_commits=sometimes(0.5, lambda: chance.choice([0.01, 0.1]), 0),
@@ -117,7 +161,9 @@ class Explorer:
     def __init__(self, seed, store="plain"):
         self.seed = seed
         app = an_app()
-        scenario = a_scenario(seed, app)
+        # Before the scenario is read, which is of what the application has then.
+        callables = add_features(app) if seed >= FEATURES else ()
+        scenario = self._with_features(a_scenario(seed, app), callables)
         self.simulation = Simulation(self._with_locks(scenario), store)
         self.machine = self.simulation.machine
         self.store = self.simulation.store
@@ -129,10 +175,17 @@ class Explorer:
         self.losses = {}
         self.charged = {}
         self.power_cuts = 0
+        self.starts = {}
         self.steps = 0
 
+    def _with_features(self, scenario, callables):
+        chance = random.Random(f"features {self.seed}")
+        count = chance.randrange(5, 30) if callables else 0
+        calls = [(START + FAULTY * chance.random(), chance.choice(callables)) for _ in range(count)]
+        return replace(scenario, calls=sorted([*scenario.calls, *calls], key=lambda call: call[0]))
+
     def _with_locks(self, scenario):
-        """Add calls with locks, unique keys and priorities, which decorators do not offer yet."""
+        """Add calls with locks, unique keys and priorities, of a function that nobody knows."""
         chance = random.Random(f"locks {self.seed}")
         calls = [
             (START + FAULTY * chance.random(), self._locked_call(chance))
@@ -181,9 +234,16 @@ class Explorer:
         running = self.store.find(state=TaskState.RUNNING)
         workers = [task.worker for task in running]
         assert len(set(workers)) == len(workers), f"one worker holds two tasks: {told(*running)}"
-        locks = [task.lock for task in running if task.lock is not None]
-        assert len(set(locks)) == len(locks), f"two tasks with one lock run: {told(*running)}"
         for task in running:
+            beside = sum(task.lock == other.lock for other in running)
+            assert task.lock is None or beside <= task.limit, f"too many run: {told(*running)}"
+            assert task.after is None, f"it is held, and runs: {told(task)}"
+            assert task.expires_at is None or task.started_at < task.expires_at, (
+                f"it had expired: {told(task)}"
+            )
+            unfinished = '"failed": ""' in (task.given or "")
+            assert not unfinished, f"its group has not ended: {task.given}"
+            self._look_at_rate(task)
             began = task.started_at
             assert task.run_at <= began, f"it runs before its time: {told(task)}"
             assert began >= (task.occurrence_at or began), f"it runs before its time: {told(task)}"
@@ -217,6 +277,7 @@ class Explorer:
             if task is None:
                 continue  # its transaction was undone, and nobody was told that it is stored
             self.open.add(task.id)
+            self._look_at_unique(task)
             if task.occurrence_at is None:
                 continue
             key = (task.schedule, task.occurrence_at)
@@ -240,6 +301,28 @@ class Explorer:
                 f"an innocent has failed: {told(task)}"
             )
         self.taken_back = len(taken_back)
+
+    def _look_at_rate(self, task):
+        starts = self.starts.setdefault(task.rate_key, {})
+        if task.rate_key is None or (task.id, task.attempt) in starts:
+            return
+        starts[task.id, task.attempt] = task.started_at
+        # A set clock moves what is noted, and a power cut takes the note of a start with the claim.
+        if any(what in ("clock", "power cut") for _, what, _ in self.machine.recorder.marks):
+            return
+        rate, ordered = task.policy.rate, sorted(starts.values())
+        for begin, later in zip(ordered, ordered[rate.count :]):
+            assert (later - begin).total_seconds() >= rate.seconds, f"too often: {ordered}"
+
+    def _look_at_unique(self, task):
+        if task.unique is None or not task.name.endswith("single"):
+            return
+        taken = [
+            one
+            for state in (TaskState.WAITING, TaskState.RUNNING)
+            for one in self.store.find(state=state, name=task.name)
+        ]
+        assert len(taken) == 1, f"it is unique, and there are: {told(*taken)}"
 
     def _look_at_power_cuts(self):
         """What had ended may not have come to the disk; it runs again, and is not lost."""

@@ -41,6 +41,11 @@ class DescribeAnOption:
             ({"unique": True, "unique_while": "running"}, "unique_running", True),
             ({"unique": True, "unique_for": 60}, "unique_seconds", 60.0),
             ({"retries": 3}, "policy", Policy(retries=3)),
+            (
+                {"retries": 3, "backoff": timedelta(seconds=10)},
+                "policy",
+                Policy(retries=3, backoff_seconds=10.0),
+            ),
             ({"retries": 3, "backoff": 10}, "policy", Policy(retries=3, backoff_seconds=10.0)),
             (
                 {"retries": 3, "max_backoff": timedelta(minutes=1)},

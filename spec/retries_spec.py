@@ -7,6 +7,15 @@ next attempt is its ``backoff``: a constant number of seconds, or ``"exponential
 (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A backoff is elapsed
 time: when the wall clock is set, it moves along.
 
+Not every failure is worth another attempt: ``retry_on`` names the exceptions that are, and
+``no_retry_on`` those that are not; a class stands for those derived from it. A task says itself
+what is to be done by raising ``autocron.Retry``, which asks for another attempt, after as long as
+it says, while there are retries left; or ``autocron.Discard``, which ends it as cancelled. What
+would be tried again only when the task has expired has failed.
+
+An attempt that takes longer than ``timeout`` is told to end by ``TaskTimeout``, raised inside it: a
+failure as any other, and so it is if its worker had to be ended for it.
+
 Failures are what the function does. The death of a worker is no failure, and is counted for itself;
 what is handed back is charged nothing. Who asks for a failed task to be run again (``retry``) gives
 it all its retries anew. In place there is nobody to try again later: the first failure is final.
@@ -21,11 +30,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocron import testing
 from autocron.app import App
-from autocron.core.errors import InvalidTask
-from autocron.core.events import AttemptFailed, Claimed, Failed, HandedBack, Retried, WorkerLost
+from autocron.core.errors import InvalidTask, Retry
+from autocron.core.events import (
+    AttemptFailed,
+    Cancelled,
+    Claimed,
+    Failed,
+    HandedBack,
+    Retried,
+    WorkerLost,
+)
 from autocron.core.machine import apply
-from autocron.core.outcome import Raised, Returned, after_attempt
+from autocron.core.outcome import (
+    Discarded,
+    Raised,
+    RetryAsked,
+    Returned,
+    after_attempt,
+    after_timeout,
+    kinds_of,
+)
 from autocron.core.policy import Policy
 from autocron.core.retry import retry_delay_seconds
 from autocron.core.task import Failure, Message, Task, TaskState, new_task
@@ -110,6 +136,97 @@ class DescribeFailedAttempt:
     def it_gets_all_its_retries_anew_when_somebody_asks(self) -> None:
         failed = apply(running(0), after_attempt(running(0), BOOM, NOW))
         assert apply(failed, Retried(NOW)).failures == 0
+
+
+class DescribeWhatIsWorthAnotherAttempt:
+    @table("""
+    retry_on         | no_retry_on       | retried
+                     |                   | yes
+    builtins:OSError |                   | yes
+    builtins:KeyError |                  | no
+                     | builtins:OSError  | no
+    """)
+    def it_is_told_by_the_exception(self, retry_on: str, no_retry_on: str, retried: str) -> None:
+        task = running(
+            1, retry_on=tuple(retry_on.split()) or None, no_retry_on=tuple(no_retry_on.split())
+        )
+        event = after_attempt(task, Raised(BOOM.failure, kinds_of(ConnectionError)), NOW)
+        assert isinstance(event, AttemptFailed) is (retried == "yes")
+        assert isinstance(event, Failed) is (retried == "no")
+
+    def it_names_an_exception_and_all_its_bases(self) -> None:
+        assert kinds_of(ConnectionError) == (
+            "builtins:ConnectionError",
+            "builtins:OSError",
+            "builtins:Exception",
+            "builtins:BaseException",
+        )
+
+    def it_is_asked_for_by_the_task(self) -> None:
+        later = after_attempt(running(1), RetryAsked(BOOM.failure, 5.0), NOW)
+        assert later == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=5))
+        by_backoff = after_attempt(running(1), RetryAsked(BOOM.failure), NOW)
+        assert by_backoff == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=60))
+        # Whatever retry_on says; but not beyond the number of retries.
+        asked = after_attempt(running(1, retry_on=()), RetryAsked(BOOM.failure), NOW)
+        assert asked == by_backoff
+        assert after_attempt(running(0), RetryAsked(BOOM.failure), NOW) == Failed(BOOM.failure, NOW)
+
+    def it_is_none_if_the_task_is_discarded(self) -> None:
+        assert after_attempt(running(5), Discarded(BOOM.failure), NOW) == Cancelled(
+            NOW, BOOM.failure
+        )
+
+    def it_is_a_failure_if_it_took_too_long(self) -> None:
+        task = running(1, timeout_seconds=2.5)
+        event = after_timeout(task, NOW)
+        assert isinstance(event, AttemptFailed)
+        assert event.failure.error_message == (
+            "TaskTimeout: it did not end within 2.5 seconds, nor when it was told to, so its "
+            "worker was ended"
+        )
+        kind = "autocron.core.errors:TaskTimeout"
+        given_up = after_timeout(running(1, timeout_seconds=2.5, no_retry_on=(kind,)), NOW)
+        assert given_up == Failed(event.failure, NOW)
+
+    def it_has_a_longest_delay(self) -> None:
+        event = after_attempt(running(9, None, backoff_cap_seconds=2.0), BOOM, NOW, 0.5)
+        assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=1))
+
+
+class DescribeARetryOfATask:
+    def it_asks_for_itself_by_raising(self) -> None:
+        app = App()
+        tries: List[int] = []
+
+        @app.delay(retries=2, retry_on=KeyError)
+        def poll() -> int:
+            tries.append(len(tries))
+            if len(tries) < 3:
+                raise Retry("not there yet", after=30)
+            return len(tries)
+
+        with testing.session(now="2026-01-01", app=app) as session:
+            result = poll()
+            assert session.run_pending().failed == 1  # and nothing is raised here: it was asked for
+            session.travel(minutes=1)
+            assert result.result == 3
+            assert [run.retry_at for run in session.runs(poll)][:2] == [
+                NOW + timedelta(seconds=30),
+                NOW + timedelta(seconds=60),
+            ]
+
+    def it_has_failed_when_all_are_used(self) -> None:
+        app = App()
+
+        @app.delay(retries=1)
+        def poll() -> None:
+            raise Retry("not there yet", after=0)
+
+        with testing.session(now="2026-01-01", app=app) as session:
+            result = poll()
+            session.run_pending()
+            assert (result.status, result.error_message) == ("failed", "Retry: not there yet")
 
 
 class DescribeEngine:

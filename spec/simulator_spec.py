@@ -48,7 +48,7 @@ import pytest
 from autocron.core.errors import AutocronError, InvalidSchedule
 from autocron.testing.faults import Faults
 from autocron.testing.simulator import simulate
-from spec.explorer import Broken, Explorer
+from spec.explorer import FEATURES, Broken, Explorer
 from spec.tables import table
 from spec.zones import zone
 
@@ -524,6 +524,12 @@ class DescribeBadInput:
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def it_keeps_every_invariant_under_random_faults(chunk):
     for seed in range(FIRST_SEED + chunk, FIRST_SEED + SEEDS, CHUNKS):
+        Explorer(seed).play()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def it_keeps_limits_rates_keys_and_chains_under_random_faults(chunk):
+    for seed in range(FEATURES + FIRST_SEED + chunk, FEATURES + FIRST_SEED + SEEDS, CHUNKS):
         Explorer(seed).play()
 
 

@@ -7,11 +7,13 @@ store. A store keeps values and never judges them. What it may be relied on for:
 * ``swap`` replaces a task only if nobody has changed it since it was read: the revision is
   compared. So of any number of workers that claim one task, one gets it; and a worker that was
   thought dead cannot finish what another one holds.
-* ``claimable`` is the task to run next: due, its lock not held by a running task; by priority, due
-  time and age.
+* ``claimable`` is the task to run next, by priority, due time and age: one that is due, not held
+  for another task, and not expired; in a queue that is not paused; of whose lock fewer run than its
+  limit; whose rate key is free.
+* ``taken_by`` is the oldest task that takes a unique key: it waits, or runs, or its period lasts.
 * A transaction is kept as a whole or not at all, and nobody else sees its parts. Writers take
   turns, so what a transaction has read still holds when it writes.
-* ``purge`` removes a bounded batch, the oldest first.
+* ``purge`` removes a bounded batch, the oldest first, and nothing that is still needed.
 
 Each promise is one check of ``autocron.testing.contract``, which anyone's store can be held
 against. Here the SQLite store is, on a file and in memory, and the plain store of the simulator;
@@ -24,7 +26,7 @@ import itertools
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import settings
@@ -32,9 +34,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from autocron.core.errors import StoreError
-from autocron.core.events import Cancelled, Claimed, Failed, HandedBack, Retried, Succeeded
+from autocron.core.events import (
+    AttemptFailed,
+    CancelAsked,
+    Cancelled,
+    Claimed,
+    Failed,
+    HandedBack,
+    Progressed,
+    Released,
+    Retried,
+    Succeeded,
+)
 from autocron.core.machine import TRANSITIONS, apply
-from autocron.core.task import Failure, TaskState
+from autocron.core.task import ALL_QUEUES, Failure, TaskState
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract import STORE_CHECKS
 from autocron.testing.contract.tools import NOW, a_schedule, a_task
@@ -82,14 +95,19 @@ class DictStore:
         self.tasks: Dict[str, Any] = {}
         self.keys: Dict[str, Any] = {}
         self.words: Dict[str, str] = {}
+        self.closed: FrozenSet[str] = frozenset()
+        self.begun: Tuple[Tuple[str, datetime, datetime], ...] = ()
+        self.busy: Dict[str, datetime] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        saved = dict(self.tasks), dict(self.keys), dict(self.words)
+        copies = dict(self.tasks), dict(self.keys), dict(self.words), dict(self.busy)
+        closed, begun = self.closed, self.begun
         try:
             yield
         except BaseException:
-            self.tasks, self.keys, self.words = saved
+            self.tasks, self.keys, self.words, self.busy = copies
+            self.closed, self.begun = closed, begun
             raise
 
     def add(self, task):
@@ -105,17 +123,46 @@ class DictStore:
     def get(self, task_id):
         return self.tasks.get(task_id)
 
-    def waiting(self):
-        return [task for task in self.tasks.values() if task.state is TaskState.WAITING]
+    def waiting(self, queues=None):
+        """What waits, and is not held; of open queues only, if it is asked for some."""
+        is_any = ALL_QUEUES not in self.closed
+        return [
+            task
+            for task in self.tasks.values()
+            if task.state is TaskState.WAITING
+            and task.after is None
+            and (queues is None or (is_any and task.queue in set(queues) - self.closed))
+        ]
 
-    def claimable(self, now):
-        held = {task.lock for task in self.find(state=TaskState.RUNNING)} - {None}
-        free = [task for task in self.waiting() if task.run_at <= now and task.lock not in held]
+    def may_begin(self, task, now):
+        running = [one for one in self.find(state=TaskState.RUNNING) if one.lock == task.lock]
+        return (
+            task.run_at <= now
+            and (task.expires_at is None or task.expires_at > now)
+            and (task.lock is None or len(running) < task.limit)
+            and (task.rate_key is None or self.busy.get(task.rate_key, now) <= now)
+        )
+
+    def claimable(self, now, queues=None):
+        free = [task for task in self.waiting(queues or QUEUES) if self.may_begin(task, now)]
         # min() gives the first of equals, and the dictionary keeps the order of adding.
         return min(free, key=lambda task: (-task.priority, task.run_at), default=None)
 
-    def next_due_at(self, after):
-        return min((task.run_at for task in self.waiting() if task.run_at > after), default=None)
+    def next_due_at(self, after, queues=None):
+        due = [task.run_at for task in self.waiting(queues or QUEUES)]
+        return min((at for at in (*due, *self.busy.values()) if at > after), default=None)
+
+    def expiring(self, limit):
+        expiring = [t for t in self.find(state=TaskState.WAITING) if t.expires_at is not None]
+        return sorted(expiring, key=lambda task: task.expires_at)[:limit]
+
+    def taken_by(self, unique, running, now):
+        states = (TaskState.WAITING, TaskState.RUNNING) if running else (TaskState.WAITING,)
+        for task in self.find(unique=unique):
+            lasts = task.unique_until_at is not None and task.unique_until_at > now
+            if task.state in states or lasts:
+                return task
+        return None
 
     def find(self, *, limit=None, **wanted):
         found = [
@@ -136,18 +183,46 @@ class DictStore:
         return min((task.run_at for task in self.waiting() if task.run_at <= now), default=None)
 
     def purge(self, state, finished_before, limit):
-        ended = [t for t in self.find(state=state) if t.finished_at < finished_before]
+        ended = [
+            task
+            for task in self.find(state=state)
+            if task.finished_at < finished_before
+            and (task.unique_until_at is None or task.unique_until_at < finished_before)
+            and (task.group is None or all(t.state.is_final for t in self.find(group=task.group)))
+        ]
         ended.sort(key=lambda task: task.finished_at)
         for task in ended[:limit]:
             del self.tasks[task.id]
         return len(ended[:limit])
 
     def shift(self, seconds):
+        by = timedelta(seconds=seconds)
         moved = [task for task in self.waiting() if task.elapsed]
         for task in moved:
-            run_at = task.run_at + timedelta(seconds=seconds)
-            self.tasks[task.id] = replace(task, run_at=run_at, revision=task.revision + 1)
+            revision = task.revision + 1
+            self.tasks[task.id] = replace(task, run_at=task.run_at + by, revision=revision)
+        self.begun = tuple((key, at + by, until_at + by) for key, at, until_at in self.begun)
+        self.busy = {key: free_at + by for key, free_at in self.busy.items()}
         return len(moved)
+
+    def starts(self, rate_key, limit):
+        return sorted((at for key, at, _ in self.begun if key == rate_key), reverse=True)[:limit]
+
+    def put_start(self, rate_key, at, until_at, free_at):
+        self.begun += ((rate_key, at, until_at),)
+        self.busy.pop(rate_key, None)
+        if free_at is not None:
+            self.busy[rate_key] = free_at
+
+    def purge_starts(self, now):
+        self.begun = tuple(start for start in self.begun if start[2] > now)
+        self.busy = {key: free_at for key, free_at in self.busy.items() if free_at > now}
+
+    def paused(self):
+        return self.closed
+
+    def put_paused(self, queue, is_paused):
+        self.closed = self.closed | {queue} if is_paused else self.closed - {queue}
 
     def schedules(self):
         return [self.keys[key] for key in sorted(self.keys)]
@@ -177,28 +252,45 @@ Step = Callable[[Any], Any]
 
 SECONDS = st.sampled_from([-60.0, -0.000001, 0.0, 0.000001, 1.0, 60.0])
 MAYBE_KEYS = st.sampled_from([None, "A", "B"])
+QUEUES = ("default", "a", "b")
 IDS = itertools.count()
 
+instants = SECONDS.map(lambda seconds: NOW + timedelta(seconds=seconds))
 new_tasks = st.builds(
-    lambda seconds, options: a_task(f"t{next(IDS)}", seconds, **options),
+    lambda seconds, options, others: replace(a_task(f"t{next(IDS)}", seconds, **options), **others),
     SECONDS,
     st.fixed_dictionaries(
         {
             "priority": st.sampled_from([-100, 0, 0, 1, 100]),
             "elapsed": st.booleans(),
+            "queue": st.sampled_from(["default", *QUEUES]),
             "lock": MAYBE_KEYS,
+            "limit": st.sampled_from([1, 1, 2]),
+            "rate_key": MAYBE_KEYS,
             "unique": MAYBE_KEYS,
             "schedule": MAYBE_KEYS,
         }
     ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "expires_at": instants,
+            "unique_until_at": instants,
+            "group": st.sampled_from("GH"),
+            "after": st.sampled_from("GH"),
+        },
+    ),
 )
-instants = SECONDS.map(lambda seconds: NOW + timedelta(seconds=seconds))
 events = st.one_of(
     st.builds(Claimed, st.sampled_from(["w1", "w2"]), instants),
     st.builds(Succeeded, st.just("1"), instants),
     st.builds(Failed, st.just(Failure("E", "m", "tb")), instants),
     st.builds(HandedBack, st.none() | instants, st.none() | instants),
+    st.builds(AttemptFailed, st.just(Failure("E", "m", "")), instants, instants),
     st.builds(Cancelled, instants),
+    st.builds(CancelAsked, instants, st.booleans()),
+    st.builds(Progressed, st.sampled_from("12")),
+    st.builds(Released, st.just("null"), instants),
     st.builds(Retried, instants),
 )
 schedules = st.builds(
@@ -220,9 +312,9 @@ def swap_stored(number: int, event: Any, stale: bool) -> Step:
     return step
 
 
-def claim(worker: str, now: Any) -> Step:
+def claim(worker: str, now: Any, queues: Any) -> Step:
     def step(store: Any) -> Any:
-        task = store.claimable(now)
+        task = store.claimable(now, queues)
         return task and (task, store.swap(task, apply(task, Claimed(worker, now))))
 
     return step
@@ -235,11 +327,25 @@ def swap_schedule(given: Tuple[Optional[Any], Optional[Any]]) -> Step:
     return lambda store: (before or after) and store.swap_schedule(before, after)
 
 
+queue_lists = st.lists(st.sampled_from(QUEUES), min_size=1, max_size=2)
 steps = st.one_of(
     new_tasks.map(lambda task: lambda store: store.add(task)),
     st.builds(swap_stored, st.integers(0, 99), events, st.just(False)),
     st.builds(swap_stored, st.integers(0, 99), events, st.booleans()),
-    st.builds(claim, st.sampled_from(["w1", "w2"]), instants),
+    st.builds(claim, st.sampled_from(["w1", "w2"]), instants, st.none() | queue_lists),
+    st.builds(
+        lambda *given: lambda store: store.put_start(*given),
+        st.sampled_from("AB"),
+        instants,
+        instants,
+        st.none() | instants,
+    ),
+    instants.map(lambda at: lambda store: store.purge_starts(at)),
+    st.builds(
+        lambda queue, is_paused: lambda store: store.put_paused(queue, is_paused),
+        st.sampled_from([ALL_QUEUES, "a", "b"]),
+        st.sampled_from([True, False, False]),
+    ),
     st.builds(
         lambda state, at, limit: lambda store: store.purge(state, at, limit),
         st.sampled_from([state for state in TaskState if state.is_final]),
@@ -305,12 +411,23 @@ class StoreHistory(RuleBasedStateMachine):
             assert store.claimable(at) == model.claimable(at)
             assert store.next_due_at(at) == model.next_due_at(at)
             assert store.stats(at).oldest_due_at == model.oldest_due_at(at)
+            for queues in (["a"], ["default", "b"]):
+                assert store.claimable(at, queues) == model.claimable(at, queues)
+                assert store.next_due_at(at, queues) == model.next_due_at(at, queues)
+            for running in (False, True):
+                assert store.taken_by("A", running, at) == model.taken_by("A", running, at)
+        assert store.expiring(3) == model.expiring(3)
+        assert store.paused() == model.paused()
+        assert store.starts("A", 2) == model.starts("A", 2)
         for key in "ABC":
             assert store.has_in_hand(key) == model.has_in_hand(key)
         for wanted in (
             {"state": TaskState.WAITING, "name": "shop.mail:send", "limit": 1},
             {"state": TaskState.RUNNING, "worker": "w1"},
             {"state": TaskState.FAILED, "schedule": "B"},
+            {"state": TaskState.WAITING, "group": "G", "limit": 1},
+            {"state": TaskState.WAITING, "after": "H"},
+            {"group": "G"},
             {"schedule": "A", "limit": 2},
         ):
             assert store.find(**wanted) == model.find(**wanted)

@@ -288,6 +288,11 @@ class SQLiteStore(Database):
             self.write(doing, "DELETE FROM starts WHERE until_at <= ?", past)
             self.write(doing, "DELETE FROM busy_rates WHERE free_at <= ?", past)
 
+    def busy_rates(self) -> Mapping[str, datetime]:
+        """Return until when rate keys are not free, as far as they are not, or were not lately."""
+        rows = self.read("read the rates", "SELECT rate_key, free_at FROM busy_rates")
+        return {key: instant(free_at) for key, free_at in rows}
+
     def paused(self) -> FrozenSet[str]:
         """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
         rows = self.read("read the paused queues", "SELECT queue FROM paused_queues")

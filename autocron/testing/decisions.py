@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Set, Tuple
 
-from autocron.core.outcome import Outcome, Raised, RetryAsked, Returned
+from autocron.core.outcome import TIMEOUT_KINDS, Outcome, Raised, RetryAsked, Returned
 from autocron.core.task import Failure, Task, TaskState
 from autocron.ports import Hand
 from autocron.shell.invoke import run_function
@@ -14,6 +14,11 @@ from autocron.testing.scenario import DEFAULT_SECONDS, Scenario, check_duration
 
 _WORDS = {state: state.value for state in TaskState}
 _FAILED = Raised(Failure("SimulatedFailure", "this attempt was told to fail"))
+
+
+def _timed_out(task: Task) -> Raised:
+    text = f"it ran longer than {task.policy.timeout_seconds:g} seconds"
+    return Raised(Failure("TaskTimeout", text), TIMEOUT_KINDS)
 
 
 class Decisions:
@@ -27,9 +32,23 @@ class Decisions:
         self._codec = scenario.app.codec
         self._has_raised = False
         self._fixed: Dict[str, timedelta] = {}
+        self._late: Set[Tuple[str, int]] = set()
 
     def duration(self, task: Task) -> timedelta:
-        """Return how long an attempt runs."""
+        """Return how long an attempt runs: no longer than its timeout, when it is told to end."""
+        duration, timeout_seconds = self._duration(task), task.policy.timeout_seconds
+        if timeout_seconds is None or duration.total_seconds() <= timeout_seconds:
+            return duration
+        self._late.add((task.id, task.attempt))
+        return timedelta(seconds=timeout_seconds)
+
+    def hangs(self, task: Task, is_calm: bool) -> bool:
+        """Tell whether an attempt does not end when it is told to, its time being over."""
+        share = self._scenario.faults.hangs
+        is_late = share > 0 and not is_calm and (task.id, task.attempt) in self._late
+        return is_late and self._chance.random() < share
+
+    def _duration(self, task: Task) -> timedelta:
         fixed = self._fixed.get(task.name)
         if fixed is not None:
             return fixed
@@ -42,8 +61,14 @@ class Decisions:
 
     def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run a task, or pretend to."""
-        fails = bool(self._failures) and self._fails(task)
-        outcome: Outcome = _FAILED if fails else self._run(task, hand)
+        outcome: Outcome
+        if self._late and (task.id, task.attempt) in self._late:
+            self._late.discard((task.id, task.attempt))
+            outcome = _timed_out(task)
+        elif self._failures and self._fails(task):
+            outcome = _FAILED
+        else:
+            outcome = self._run(task, hand)
         self._has_raised = isinstance(outcome, (Raised, RetryAsked))
         return outcome
 

@@ -52,6 +52,8 @@ class Faults:
         second_supervisors: How many times an hour a second supervisor takes over while the first
             one does not know, and goes on for up to three minutes. The lock of the kernel keeps
             that from happening; if it did not, an occurrence would run once nevertheless.
+        hangs: The share (0 to 1) of attempts longer than their ``timeout`` that do not end when
+            they are told to; their worker is ended, and replaced.
         until: No fault by rate or share happens from this instant on; None is to the end.
     """
 
@@ -61,6 +63,7 @@ class Faults:
     full_disk: Sequence[Tuple[Any, Any]] = ()
     power_cuts: Union[float, Sequence[Any]] = 0.0
     second_supervisors: float = 0.0
+    hangs: float = 0.0
     until: Any = None
 
 

@@ -33,6 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 # How long processes wait for what: those of the shell.
 TROUBLE_PAUSE = timedelta(seconds=0.5)
 TAKE_OVER = timedelta(seconds=0.1)
+TIMEOUT_GRACE = timedelta(seconds=5)
 
 
 Action = Callable[..., None]
@@ -73,7 +74,8 @@ class Machine:
         self.workers: List[Worker] = []
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
-        self._lost: List[Tuple[str, bool]] = []
+        # The name of each, whether its death is charged, and whether it was ended for its task.
+        self._lost: List[Tuple[str, bool, bool]] = []
         self._last_end_at: Optional[datetime] = None
         self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
@@ -276,7 +278,27 @@ class Machine:
             self._crash_attempts[task.name] = left - 1
             half = (ends_at - self.clock.true_at) / 2
             self._at(self.clock.true_at + half, self._kill_while, worker, task)
-        self._plan_worker(worker, ends_at)
+        timeout_seconds = task.policy.timeout_seconds
+        if timeout_seconds is not None and self._deciding.hangs(task, self._is_calm):
+            # It would go on for ever.
+            overdue = timedelta(seconds=timeout_seconds) + TIMEOUT_GRACE
+            self._at(self.clock.true_at + overdue, self._end_overdue, worker, task)
+        else:
+            self._plan_worker(worker, ends_at)
+
+    @property
+    def _is_calm(self) -> bool:
+        return self.clock.true_at >= self.scenario.faults_until
+
+    def _end_overdue(self, worker: Worker, task: Task) -> None:
+        """Let the supervisor end a worker whose task did not end when its time was over."""
+        if worker.task is not task or worker not in self.workers:
+            return
+        if self.keeper is None:
+            # The next one sees it.
+            self._at(self.clock.true_at + TAKE_OVER, self._end_overdue, worker, task)
+        else:
+            self._bury(worker, "timed out", timed_out=True)
 
     def _dismiss(self, worker: Worker) -> None:
         """Let a worker of an earlier supervisor end its task, and leave."""
@@ -285,7 +307,7 @@ class Machine:
             self.workers.remove(worker)
             worker.due_at = None
 
-    def _bury(self, worker: Worker, why: str) -> None:
+    def _bury(self, worker: Worker, why: str, timed_out: bool = False) -> None:
         """Let a worker be dead."""
         held = worker.engine.in_hand or worker.task
         if held is not None and not worker.is_stalled:
@@ -294,7 +316,7 @@ class Machine:
         worker.due_at = worker.task = None
         if self.keeper is not None:
             # Whose child it was not can not tell why it died, so that is charged to nobody.
-            self._lost.append((worker.name, not worker.is_adopted))
+            self._lost.append((worker.name, not worker.is_adopted, timed_out))
             self._step_supervisor()
             if not worker.is_leaving and self.keeper is not None:
                 self._start_worker(worker.slot)
@@ -331,6 +353,7 @@ class Machine:
         self.drawn_ids += 1
         return f"task-{self.drawn_ids}"
 
-    def _reclaim(self, keeper: Engine, worker: str, charged: bool) -> None:
-        taken_back = keeper.reclaim(worker, charged)
-        self.recorder.taken_back += [(task, charged) for task in taken_back]
+    def _reclaim(self, keeper: Engine, worker: str, charged: bool, timed_out: bool = False) -> None:
+        taken_back = keeper.reclaim(worker, charged, timed_out)
+        if not timed_out:
+            self.recorder.taken_back += [(task, charged) for task in taken_back]

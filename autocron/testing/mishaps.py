@@ -132,16 +132,20 @@ class MachineInTrouble(Machine):
             self._bury(self.chance.choice(busy or named), "worker died")
 
     def _stall(self) -> None:
-        busy = [one for one in self.workers if one.task is not None and not one.is_stalled]
+        # One that hangs goes on for ever as it is, and has no end to be put off.
+        busy = [
+            (worker, worker.due_at)
+            for worker in self.workers
+            if worker.task is not None and worker.due_at is not None and not worker.is_stalled
+        ]
         if not busy or self.keeper is None:
             return
-        worker = self.chance.choice(busy)
+        worker, due_at = self.chance.choice(busy)
         is_replaced = not worker.is_leaving
         worker.is_stalled = worker.is_leaving = True
-        assert worker.due_at is not None
         stall = timedelta(seconds=round(self.chance.uniform(1.0, LONGEST_STALL_SECONDS), 6))
-        self._plan_worker(worker, worker.due_at + stall)
-        self._lost.append((worker.name, not worker.is_adopted))
+        self._plan_worker(worker, due_at + stall)
+        self._lost.append((worker.name, not worker.is_adopted, False))
         self._step_supervisor()
         if self.keeper is not None and is_replaced:
             self._start_worker(worker.slot)

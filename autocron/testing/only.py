@@ -40,17 +40,11 @@ class OnlyStore:
         for task in self._store.find(state=TaskState.WAITING):
             if self._names is None or task.name in self._names:
                 copy.add(task)
-                self._copy_starts(copy, task, now)
         for queue in self._store.paused():
             copy.put_paused(queue, True)
+        for rate_key, free_at in self._store.busy_rates().items():
+            copy.put_start(rate_key, now, now, free_at)
         return copy.claimable(now, queues)
-
-    def _copy_starts(self, copy: PlainStore, task: Task, now: datetime) -> None:
-        if task.rate_key is not None and task.policy.rate is not None:
-            starts = self._store.starts(task.rate_key, task.policy.rate.count)
-            free_at = task.policy.rate.free_at(starts)
-            if free_at is not None:
-                copy.put_start(task.rate_key, now, now, free_at)
 
 
 def only(store: Store, names: FrozenSet[str]) -> Store:

@@ -477,6 +477,13 @@ class PlainStore:
                 if free_at <= now:
                     self._set(self._busy, key, None)
 
+    def busy_rates(self) -> Mapping[str, datetime]:
+        """Return until when rate keys are not free, as far as they are not, or were not lately."""
+        with self._lock:
+            if self.is_undone:
+                raise _undone("read the rates")
+            return dict(self._busy)
+
     def paused(self) -> FrozenSet[str]:
         """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
         with self._lock:

@@ -143,7 +143,8 @@ def read_scenario(
     until = faults.until
     for name in ("stalls", "supervisor_crashes", "second_supervisors"):
         number(f"faults.{name}", getattr(faults, name), 0.0, 3600.0)
-    number("faults.lost_commits", faults.lost_commits, 0.0, 1.0)
+    for name in ("lost_commits", "hangs"):
+        number(f"faults.{name}", getattr(faults, name), 0.0, 1.0)
     power_cut_rate, power_cuts = reader.rate_or_instants("faults.power_cuts", faults.power_cuts)
     return Scenario(
         app=reader.app,

@@ -17,12 +17,24 @@ from typing import Tuple
 from autocron.testing.contract.backend_calls import CALL_CHECKS
 from autocron.testing.contract.backend_changes import CHANGE_CHECKS
 from autocron.testing.contract.backend_cron import CRON_CHECKS
+from autocron.testing.contract.backend_groups import GROUP_CHECKS
 from autocron.testing.contract.bench import BackendCheck, Bench, Invoke
+from autocron.testing.contract.store_lanes import LANE_CHECKS
 from autocron.testing.contract.store_queries import QUERY_CHECKS
 from autocron.testing.contract.store_tasks import TASK_CHECKS, StoreCheck
 from autocron.testing.contract.store_transactions import TRANSACTION_CHECKS
 
-STORE_CHECKS: Tuple[StoreCheck, ...] = (*TASK_CHECKS, *QUERY_CHECKS, *TRANSACTION_CHECKS)
-BACKEND_CHECKS: Tuple[BackendCheck, ...] = (*CALL_CHECKS, *CHANGE_CHECKS, *CRON_CHECKS)
+STORE_CHECKS: Tuple[StoreCheck, ...] = (
+    *TASK_CHECKS,
+    *LANE_CHECKS,
+    *QUERY_CHECKS,
+    *TRANSACTION_CHECKS,
+)
+BACKEND_CHECKS: Tuple[BackendCheck, ...] = (
+    *CALL_CHECKS,
+    *CHANGE_CHECKS,
+    *GROUP_CHECKS,
+    *CRON_CHECKS,
+)
 
 __all__ = ["BACKEND_CHECKS", "STORE_CHECKS", "BackendCheck", "Bench", "Invoke", "StoreCheck"]

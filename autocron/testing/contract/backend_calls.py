@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from autocron.core.outcome import Outcome, Returned
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
 from autocron.core.task import Failure, Task, TaskState
+from autocron.ports import Hand
 from autocron.testing.contract.bench import (
     BackendCheck,
     Bench,
@@ -49,7 +52,7 @@ def check_a_value_is_kept(make_bench: Callable[[], Bench]) -> None:
     task = bench.backend.enqueue(a_message())
     during: List[Task] = []
 
-    def run(running: Task) -> Outcome:
+    def run(running: Task, hand: Hand) -> Outcome:
         during.append(stored_task(bench, running))
         return Returned('{"ü": ["\\u0000"]}')
 
@@ -81,7 +84,7 @@ def check_a_call_inside_a_task_is_stored(make_bench: Callable[[], Bench]) -> Non
     bench.backend.enqueue(a_message("outer"))
     order: List[str] = []
 
-    def run(task: Task) -> Outcome:
+    def run(task: Task, hand: Hand) -> Outcome:
         order.append(task.payload)
         if task.payload == "outer":
             bench.backend.enqueue(a_message("inner"))
@@ -134,7 +137,7 @@ def check_unique_gives_back_the_waiting_one(make_bench: Callable[[], Bench]) -> 
     expect(other.id == first.id, False, "another key gives the same task")
     again: List[Task] = []
 
-    def run(task: Task) -> Outcome:
+    def run(task: Task, hand: Hand) -> Outcome:
         if task.payload == "first":
             again.append(bench.backend.enqueue(a_message("third", unique="U")))
         return Returned("null")
@@ -164,13 +167,106 @@ def check_a_lock_is_held_by_one_running_task(make_bench: Callable[[], Bench]) ->
     bench.backend.enqueue(a_message("b", lock="B"))
     meanwhile: Dict[str, List[str]] = {}
 
-    def run(task: Task) -> Outcome:
+    def run(task: Task, hand: Hand) -> Outcome:
         meanwhile[task.payload] = payloads_run(bench, "worker-2")
         return Returned("null")
 
     bench.work(run)
     first, last = ("a1", "a2") if "a1" in meanwhile else ("a2", "a1")
     expect(meanwhile, {first: ["b"], last: []}, "what ran during which")
+    bench.backend.close()
+
+
+def check_a_limit_is_held_by_as_many_running_tasks(make_bench: Callable[[], Bench]) -> None:
+    """With ``limit``, that many tasks with one lock run at once, and no more."""
+    bench = make_bench()
+    for payload in ("1", "2", "3"):
+        bench.backend.enqueue(a_message(payload, lock="A", limit=2))
+    at_once: List[int] = []
+
+    def run(task: Task, hand: Hand) -> Outcome:
+        at_once.append(len(bench.backend.list(state=TaskState.RUNNING)))
+        if len(at_once) < 9:
+            bench.work(run, f"worker-{len(at_once) + 1}")
+        return Returned("null")
+
+    bench.work(run)
+    expect((len(at_once), max(at_once)), (3, 2), "how many ran, and how many at once")
+    bench.backend.close()
+
+
+def check_a_rate_is_kept(make_bench: Callable[[], Bench]) -> None:
+    """In no period of a rate more tasks with its key begin than it allows; the others wait."""
+    bench = make_bench()
+    policy = Policy(rate=Rate(2, 60.0))
+    for number in range(5):
+        bench.backend.enqueue(a_message(str(number), rate_key="R", policy=policy))
+    bench.backend.enqueue(a_message("other"))
+    expect(payloads_run(bench), ["0", "1", "other"], "at once")
+    bench.advance(59.0)
+    expect(payloads_run(bench), [], "before the period is over")
+    bench.advance(1.0)
+    expect(payloads_run(bench), ["2", "3"], "when it is over")
+    bench.advance(60.0)
+    expect(payloads_run(bench), ["4"], "after one more")
+    bench.backend.close()
+
+
+def check_an_expired_task_never_begins(make_bench: Callable[[], Bench]) -> None:
+    """A task is run before it expires, and neither at that instant nor later."""
+    bench = make_bench()
+    for payload, seconds in (("at", 60.0), ("after", 60.000001)):
+        bench.backend.enqueue(a_message(payload, expires_seconds=seconds))
+        bench.backend.enqueue(
+            a_message(f"{payload} too", expires_at=bench.now() + timedelta(seconds=seconds))
+        )
+    bench.advance(60.0)
+    expect(payloads_run(bench), ["after", "after too"], "what is run at that instant")
+    bench.backend.close()
+
+
+def check_unique_may_last_while_it_runs_or_for_a_period(make_bench: Callable[[], Bench]) -> None:
+    """A key may be taken by a running task, too, or for a period, whatever becomes of the task."""
+    bench = make_bench()
+    first = bench.backend.enqueue(a_message("first", unique="U", unique_running=True))
+    during: List[str] = []
+
+    def run(task: Task, hand: Hand) -> Outcome:
+        again = a_message("again", unique="U", unique_running=True)
+        during.append(bench.backend.enqueue(again).id)
+        return Returned("null")
+
+    bench.work(run)
+    expect(during, [first.id], "a call while it runs")
+    message = a_message("for a minute", unique="U", unique_seconds=60.0)
+    second = bench.backend.enqueue(message)
+    expect(payloads_run(bench), ["for a minute"], "what is run")
+    bench.advance(59.0)
+    expect(bench.backend.enqueue(message).id, second.id, "a call within the period")
+    bench.advance(1.0)
+    expect(bench.backend.enqueue(message).id == second.id, False, "the same one after the period")
+    bench.backend.close()
+
+
+def check_progress_is_kept(make_bench: Callable[[], Bench]) -> None:
+    """What a running function tells of its progress is known at once; a new attempt begins anew."""
+    bench = make_bench()
+    task = bench.backend.enqueue(a_message(policy=Policy(retries=1, backoff_seconds=1.0)))
+    known: List[Optional[str]] = []
+
+    def run(running: Task, hand: Hand) -> Outcome:
+        known.append(stored_task(bench, running).progress)
+        hand.tell_progress('{"ü": 1}')
+        known.append(stored_task(bench, running).progress)
+        return raises(running, hand)
+
+    bench.work(run)
+    bench.advance(1.0)
+    bench.work(run)
+    expect(known, [None, '{"ü": 1}', None, '{"ü": 1}'], "before and after, in each attempt")
+    done = stored_task(bench, task)
+    expect((done.state, done.progress), (TaskState.FAILED, '{"ü": 1}'), "in the end")
+    expect([past.number for past in done.history], [1], "the attempts that did not end it")
     bench.backend.close()
 
 
@@ -185,4 +281,9 @@ CALL_CHECKS: Tuple[BackendCheck, ...] = (
     check_unique_gives_back_the_waiting_one,
     check_one_of_many_unique_calls_is_stored,
     check_a_lock_is_held_by_one_running_task,
+    check_a_limit_is_held_by_as_many_running_tasks,
+    check_a_rate_is_kept,
+    check_an_expired_task_never_begins,
+    check_unique_may_last_while_it_runs_or_for_a_period,
+    check_progress_is_kept,
 )

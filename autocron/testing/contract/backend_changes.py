@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Callable, List, Tuple
 
 from autocron.core.outcome import Outcome, Returned, Unknown
+from autocron.core.policy import Policy
 from autocron.core.task import Task, TaskState
+from autocron.ports import Hand
 from autocron.testing.contract.bench import (
     BackendCheck,
     Bench,
@@ -32,22 +34,70 @@ def check_a_waiting_task_is_cancelled_once(make_bench: Callable[[], Bench]) -> N
     bench.backend.close()
 
 
-def check_what_runs_is_asked_and_what_has_ended_is_not_cancelled(
-    make_bench: Callable[[], Bench],
-) -> None:
-    """``cancel`` asks a task that runs, which may return; for one that has ended it is False."""
+def check_what_has_ended_is_not_cancelled(make_bench: Callable[[], Bench]) -> None:
+    """``cancel`` is False for a task that has run, and changes nothing."""
     bench = make_bench()
     task = bench.backend.enqueue(a_message())
-    answers: List[bool] = []
+    bench.work(lambda running, hand: Returned("1"))
+    expect(bench.backend.cancel(task.id), False, "cancel")
+    expect(bench.backend.cancel(task.id, kill=True), False, "cancel, with kill")
+    expect(stored_task(bench, task).result, "1", "its result")
+    bench.backend.close()
 
-    def run(running: Task) -> Outcome:
-        answers.append(bench.backend.cancel(running.id))
-        return Returned("1")
+
+def check_a_running_task_is_asked_to_end(make_bench: Callable[[], Bench]) -> None:
+    """A running task hears that it is to be cancelled; what returns all the same has succeeded."""
+    bench = make_bench()
+    heeds = bench.backend.enqueue(a_message("heeds", policy=Policy(retries=5)))
+    does_not = bench.backend.enqueue(a_message("does not"))
+    heard: List[bool] = []
+
+    def run(running: Task, hand: Hand) -> Outcome:
+        heard.append(hand.is_cancel_asked())
+        heard.append(bench.backend.cancel(running.id))
+        heard.append(hand.is_cancel_asked())
+        return Returned("1") if running.payload == "does not" else raises(running, hand)
 
     bench.work(run)
-    answers.append(bench.backend.cancel(task.id))
-    expect(answers, [True, False], "cancel while it runs, and afterwards")
-    expect(stored_task(bench, task).result, "1", "its result")
+    expect(heard, [False, True, True] * 2, "asked before, cancel, asked after")
+    done = stored_task(bench, heeds)
+    expect((done.state, bool(done.failure)), (TaskState.CANCELLED, True), "the one that heeds it")
+    done = stored_task(bench, does_not)
+    expect((done.state, done.result), (TaskState.SUCCEEDED, "1"), "the one that does not")
+    bench.backend.close()
+
+
+def check_a_kill_is_noted(make_bench: Callable[[], Bench]) -> None:
+    """``cancel(kill=True)`` of a running task says so; once it is reclaimed, it is cancelled."""
+    bench = make_bench()
+    task = bench.backend.enqueue(a_message())
+    death(bench)
+    expect(bench.backend.cancel(task.id), True, "cancel")
+    expect(stored_task(bench, task).is_cut_short, False, "whether it is to be ended")
+    expect(bench.backend.cancel(task.id, kill=True), True, "cancel, with kill")
+    expect(stored_task(bench, task).is_cut_short, True, "whether it is to be ended then")
+    bench.backend.reclaim("worker-1", charged=False)
+    expect(stored_task(bench, task).state, TaskState.CANCELLED, "when its worker was ended")
+    expect(payloads_run(bench), [], "what is run")
+    bench.backend.close()
+
+
+def check_a_timeout_is_a_failure(make_bench: Callable[[], Bench]) -> None:
+    """A task whose worker was ended since it took too long has failed, and is retried as such."""
+    bench = make_bench()
+    policy = Policy(retries=1, backoff_seconds=5.0, timeout_seconds=2.0)
+    task = bench.backend.enqueue(a_message(policy=policy))
+    death(bench)
+    taken = bench.backend.reclaim("worker-1", charged=True, timed_out=True)
+    expect(taken, [stored_task(bench, task)], "what became of it")
+    expect((taken[0].state, taken[0].failures, taken[0].deaths), (TaskState.WAITING, 1, 0), "then")
+    bench.advance(5.0)
+    death(bench)
+    bench.backend.reclaim("worker-1", charged=True, timed_out=True)
+    done = stored_task(bench, task)
+    told = done.failure.error_message if done.failure else ""
+    expect(done.state, TaskState.FAILED, "after its last attempt")
+    expect("TaskTimeout" in told and "2 seconds" in told, True, f"what is told in {told!r}")
     bench.backend.close()
 
 
@@ -106,7 +156,7 @@ def check_a_finish_after_the_loss_changes_nothing(make_bench: Callable[[], Bench
     task = bench.backend.enqueue(a_message())
     results = iter(["too late", "second"])
 
-    def run(running: Task) -> Outcome:
+    def run(running: Task, hand: Hand) -> Outcome:
         result = next(results)
         if result == "too late":
             bench.backend.reclaim("worker-1", charged=False)
@@ -125,7 +175,7 @@ def check_an_unknown_function_is_waited_for(make_bench: Callable[[], Bench]) -> 
     begun_at = bench.now()
     while stored_task(bench, task).state is TaskState.WAITING:
         expect(stored_task(bench, task).attempt, 0, "its attempts")
-        bench.work(lambda running: Unknown("no such function"))
+        bench.work(lambda running, hand: Unknown("no such function"))
         bench.advance(1.0)
         if bench.now() - begun_at > timedelta(seconds=100):
             raise AssertionError("the task still waits after 100 seconds")
@@ -193,7 +243,10 @@ def check_opening_and_closing_may_be_repeated(make_bench: Callable[[], Bench]) -
 
 CHANGE_CHECKS: Tuple[BackendCheck, ...] = (
     check_a_waiting_task_is_cancelled_once,
-    check_what_runs_is_asked_and_what_has_ended_is_not_cancelled,
+    check_what_has_ended_is_not_cancelled,
+    check_a_running_task_is_asked_to_end,
+    check_a_kill_is_noted,
+    check_a_timeout_is_a_failure,
     check_failed_and_cancelled_tasks_can_be_retried,
     check_a_lost_task_runs_again,
     check_the_third_charged_death_is_the_last,

@@ -10,6 +10,7 @@ from typing import Any, Callable, List, Tuple
 from autocron.core.outcome import Outcome, Returned
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task
+from autocron.ports import Hand
 from autocron.testing.contract.bench import BackendCheck, Bench, stored_task
 from autocron.testing.contract.tools import expect, in_threads
 
@@ -85,7 +86,7 @@ def check_a_skipped_occurrence_is_used_up(make_bench: Callable[[], Bench]) -> No
     expect(_fired(bench, schedule, after(120), unless_active=True), False, "while it waits")
     during: List[bool] = []
 
-    def run(task: Task) -> Outcome:
+    def run(task: Task, hand: Hand) -> Outcome:
         during.append(_fired(bench, schedule, after(180), unless_active=True))
         return Returned("null")
 

@@ -7,9 +7,9 @@ from typing import Any, Callable, List, Protocol
 
 from autocron.core.outcome import Outcome, Raised, Returned
 from autocron.core.task import Failure, Message, Task
-from autocron.ports import Backend
+from autocron.ports import Backend, Hand
 
-Invoke = Callable[[Task], Outcome]
+Invoke = Callable[[Task, Hand], Outcome]
 
 
 class Bench(Protocol):
@@ -49,17 +49,17 @@ def a_message(payload: str = "[[],{}]", **options: Any) -> Message:
     return Message("shop.mail:send", payload, **options)
 
 
-def returns_null(task: Task) -> Outcome:
+def returns_null(task: Task, hand: Hand) -> Outcome:
     """Run a task that returns nothing."""
     return Returned("null")
 
 
-def raises(task: Task) -> Outcome:
+def raises(task: Task, hand: Hand) -> Outcome:
     """Run a task that fails."""
     return Raised(Failure("ValueError", "no 'ü'\nhere", "Traceback…\n  line"))
 
 
-def dies(task: Task) -> Outcome:
+def dies(task: Task, hand: Hand) -> Outcome:
     """Run a task that kills its worker."""
     raise WorkerDeath
 
@@ -68,7 +68,7 @@ def payloads_run(bench: Bench, worker: str = "worker-1") -> List[str]:
     """Run what is due; return the payloads in the order in which they were run."""
     order: List[str] = []
 
-    def note(task: Task) -> Outcome:
+    def note(task: Task, hand: Hand) -> Outcome:
         order.append(task.payload)
         return Returned("null")
 

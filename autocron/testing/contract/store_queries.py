@@ -9,7 +9,9 @@ from typing import Callable, Tuple
 
 from autocron.core.events import Succeeded
 from autocron.core.machine import apply
-from autocron.core.task import TaskState
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
+from autocron.core.task import Task, TaskState
 from autocron.ports import Store
 from autocron.testing.contract.store_tasks import StoreCheck
 from autocron.testing.contract.tools import (
@@ -27,13 +29,13 @@ from autocron.testing.contract.tools import (
 def check_find_matches_all_that_is_given(make_store: Callable[[], Store]) -> None:
     """Each criterion selects, several select what matches all of them; without any, all come."""
     store = make_store()
-    a = a_task("a", schedule="S", unique="U")
-    b = replace(a_task("b", unique="U"), name="shop.jobs:clean")
-    c = a_task("c", schedule="S")
+    a = replace(a_task("a", schedule="S"), group="G")
+    b = replace(a_task("b"), name="shop.jobs:clean", after="G")
+    c = replace(a_task("c", schedule="S"), group="G")
     for task in (a, b, c):
         store.add(task)
     running = claimed(store, c, "worker-7")
-    gone = replace(ended("d", TaskState.CANCELLED, NOW), schedule="S", unique="U")
+    gone = replace(ended("d", TaskState.CANCELLED, NOW), schedule="S", group="G", after="x")
     store.add(gone)
     expect(ids(store.find()), ["a", "b", "c", "d"], "all")
     expect(store.find(state=TaskState.WAITING), [a, b], "by state")
@@ -46,6 +48,12 @@ def check_find_matches_all_that_is_given(make_store: Callable[[], Store]) -> Non
     )
     expect(store.find(state=TaskState.RUNNING, worker="worker-7"), [running], "of a worker")
     expect(store.find(state=TaskState.RUNNING, schedule="S"), [running], "running of a schedule")
+    expect(store.find(group="G"), [a, running, gone], "by group")
+    expect(store.find(state=TaskState.WAITING, group="G", limit=1), [a], "waiting of a group")
+    expect(store.find(state=TaskState.RUNNING, group="G"), [running], "running of a group")
+    expect(store.find(after="G"), [b], "by what it is held for")
+    expect(store.find(state=TaskState.WAITING, after="G"), [b], "what is held")
+    expect(store.find(state=TaskState.CANCELLED, after="x"), [gone], "what was held")
     expect(store.find(state=TaskState.FAILED), [], "where nothing matches")
     expect(store.find(name=""), [], "an empty name is a name")
     store.close()
@@ -79,6 +87,34 @@ def check_has_in_hand_sees_what_waits_or_runs(make_store: Callable[[], Store]) -
     expect(store.has_in_hand("S"), True, "while it runs")
     store.swap(running, apply(running, Succeeded("1", NOW)))
     expect(store.has_in_hand("S"), False, "when it has ended")
+    store.close()
+
+
+def check_a_unique_key_is_taken_in_three_ways(make_store: Callable[[], Store]) -> None:
+    """By a task that waits, or, if that is asked, runs, or whose period is not over."""
+    store = make_store()
+    until_at = NOW + timedelta(seconds=60)
+    expect(store.taken_by("U", True, NOW), None, "in an empty store")
+    task = a_task("one", unique="U")
+    store.add(task)
+    store.add(a_task("other", unique="V"))
+    expect(store.taken_by("U", False, NOW), task, "while it waits")
+    running = claimed(store, task)
+    expect(store.taken_by("U", False, NOW), None, "while it runs")
+    expect(store.taken_by("U", True, NOW), running, "while it runs, if that counts")
+    done = apply(running, Succeeded("null", NOW))
+    store.swap(running, done)
+    expect(store.taken_by("U", True, NOW), None, "when it has ended")
+    kept = replace(ended("kept", TaskState.FAILED, NOW), unique="U", unique_until_at=until_at)
+    store.add(kept)
+    just = until_at - timedelta(microseconds=1)
+    expect(store.taken_by("U", False, just), kept, "within the period of one that has ended")
+    expect(store.taken_by("U", False, until_at), None, "when its period is over")
+    newer = a_task("newer", unique="U")
+    store.add(newer)
+    expect(store.taken_by("U", False, just), kept, "the oldest of two")
+    expect(store.taken_by("U", False, until_at), newer, "the other one")
+    expect(store.taken_by("W", True, NOW), None, "another key")
     store.close()
 
 
@@ -133,11 +169,56 @@ def check_purge_removes_the_oldest_that_ended_before(make_store: Callable[[], St
     store.close()
 
 
+def check_purge_keeps_what_is_needed(make_store: Callable[[], Store]) -> None:
+    """Members of a group of which one waits or runs stay, and who takes a unique key for longer.
+
+    What stays does not count, nor does it keep what ended later from being removed.
+    """
+    store = make_store()
+
+    def done(task_id: str, seconds: float) -> Task:
+        return ended(task_id, TaskState.SUCCEEDED, NOW + timedelta(seconds=seconds))
+
+    member = replace(a_task("waits"), group="G")
+    for task in (
+        replace(done("of a group", -9), group="G"),
+        replace(done("of another", -8), group="H"),
+        replace(done("too late", -7), unique="U", unique_until_at=NOW),
+        replace(done("in time", -6), unique="U", unique_until_at=NOW - timedelta(microseconds=1)),
+        done("plain", -5),
+        done("newer", -4),
+        member,
+    ):
+        store.add(task)
+    expect(store.purge(TaskState.SUCCEEDED, NOW, 3), 3, "a full batch")
+    expect(ids(store.find()), ["of a group", "too late", "newer", "waits"], "what is left")
+    running = claimed(store, member)
+    expect(store.purge(TaskState.SUCCEEDED, NOW, 9), 1, "the rest")
+    store.swap(running, apply(running, Succeeded("null", NOW)))
+    expect(store.purge(TaskState.SUCCEEDED, NOW, 9), 1, "when the group has ended")
+    expect(store.purge(TaskState.SUCCEEDED, NOW + timedelta(microseconds=1), 9), 2, "later")
+    expect(store.find(), [], "in the end")
+    store.close()
+
+
 def check_schedules_come_back_in_order(make_store: Callable[[], Store]) -> None:
     """Schedules come back equal and ordered by key; one can be asked for."""
     store = make_store()
     expect(store.schedules(), [], "of an empty store")
-    b = a_schedule("b", text=None, at_start=True, service="s1", grace_seconds=0.1)
+    b = a_schedule(
+        "b",
+        text=None,
+        at_start=True,
+        service="s1",
+        grace_seconds=0.1,
+        is_enabled=False,
+        is_dynamic=True,
+        jitter_seconds=0.3,
+        payload='[["ü"],{}]',
+        queue="mail",
+        priority=-7,
+        policy=Policy(retries=2, rate=Rate(1, 0.1)),
+    )
     a = a_schedule("a", watermark_at=NOW + timedelta(microseconds=1), missed="all")
     for schedule in (b, a):
         expect(store.swap_schedule(None, schedule), True, "a new schedule")
@@ -198,9 +279,11 @@ QUERY_CHECKS: Tuple[StoreCheck, ...] = (
     check_find_matches_all_that_is_given,
     check_find_gives_the_oldest_first,
     check_has_in_hand_sees_what_waits_or_runs,
+    check_a_unique_key_is_taken_in_three_ways,
     check_stats_count_every_state,
     check_stats_tell_what_has_waited_longest,
     check_purge_removes_the_oldest_that_ended_before,
+    check_purge_keeps_what_is_needed,
     check_schedules_come_back_in_order,
     check_swap_schedule_compares_the_value,
     check_one_of_many_schedule_swaps_wins,

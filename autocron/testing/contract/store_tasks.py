@@ -28,12 +28,11 @@ from autocron.testing.contract.tools import (
 StoreCheck = Callable[[Callable[[], Store]], None]
 
 
-def check_a_task_comes_back_as_it_was_stored(make_store: Callable[[], Store]) -> None:
-    """Every field of a task comes back equal: to the microsecond, to the last character."""
-    store = make_store()
+def _full_task(task_id: str) -> Task:
+    """Make a task none of whose fields is as in a plain one."""
     other_zone = timezone(timedelta(hours=5, minutes=45))
-    full = Task(
-        id="i" * 63,
+    return Task(
+        id=task_id,
         name="shop.mail:Sender.send",
         payload='[["\\u0000", "\x00", "😀", "it\'s"], {}]',
         enqueued_at=NOW,
@@ -73,6 +72,12 @@ def check_a_task_comes_back_as_it_was_stored(make_store: Callable[[], Store]) ->
             PastAttempt(2, NOW.astimezone(other_zone), NOW, ""),
         ),
     )
+
+
+def check_a_task_comes_back_as_it_was_stored(make_store: Callable[[], Store]) -> None:
+    """Every field of a task comes back equal: to the microsecond, to the last character."""
+    store = make_store()
+    full = _full_task("i" * 63)
     plain = a_task("plain")
     for task in (full, plain):
         store.add(task)
@@ -111,6 +116,22 @@ def check_swap_replaces_a_task(make_store: Callable[[], Store]) -> None:
     failed = apply(running, Failed(FAILURE, NOW + timedelta(microseconds=1)))
     expect(store.swap(running, failed), True, "swap to failed")
     expect(store.get("one"), failed, "after the failure")
+    store.close()
+
+
+def check_a_swap_stores_every_field(make_store: Callable[[], Store]) -> None:
+    """Whatever differs is stored, and what is taken away is gone; the id stays, and the age."""
+    store = make_store()
+    plain, full = a_task("one"), _full_task("one")
+    store.add(plain)
+    store.add(a_task("two"))
+    expect(store.swap(plain, full), True, "swap to one that differs in every field")
+    expect(store.get("one"), full, "the task then")
+    again = replace(plain, id="another", revision=8)
+    expect(store.swap(full, again), True, "swap back")
+    expect(store.find(), [replace(again, id="one"), a_task("two")], "the tasks then")
+    expect(store.swap(replace(again, id="one"), replace(again, id="one")), True, "swap to the same")
+    expect(store.claimable(NOW), replace(again, id="one"), "the task to run next")
     store.close()
 
 
@@ -264,6 +285,7 @@ TASK_CHECKS: Tuple[StoreCheck, ...] = (
     check_an_unknown_id_gives_none,
     check_a_taken_id_is_refused,
     check_swap_replaces_a_task,
+    check_a_swap_stores_every_field,
     check_a_stale_swap_changes_nothing,
     check_one_of_many_swaps_wins,
     check_only_due_waiting_tasks_are_claimable,

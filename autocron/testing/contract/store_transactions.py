@@ -34,11 +34,14 @@ def _filled(make_store: Callable[[], Store]) -> Tuple[Store, Task]:
     store.add(ended("old", TaskState.FAILED, NOW))
     store.swap_schedule(None, a_schedule("key"))
     store.put_settings({"a": "1"})
+    store.put_paused("mail", True)
+    store.put_start("R", NOW, NOW + timedelta(seconds=60), NOW + timedelta(seconds=30))
     return store, task
 
 
 def _everything(store: Store) -> Tuple[Any, ...]:
-    return store.find(), store.schedules(), dict(store.settings())
+    rates = store.starts("R", 9), store.starts("S", 9), store.next_due_at(NOW)
+    return store.find(), store.schedules(), dict(store.settings()), store.paused(), rates
 
 
 def _change_everything(store: Store, task: Task) -> None:
@@ -48,6 +51,10 @@ def _change_everything(store: Store, task: Task) -> None:
     store.swap_schedule(a_schedule("key"), None)
     store.swap_schedule(None, a_schedule("new"))
     store.put_settings({"a": None, "b": "2"})
+    store.put_paused("mail", False)
+    store.put_paused("other", True)
+    store.purge_starts(NOW + timedelta(seconds=60))
+    store.put_start("S", NOW, NOW + timedelta(seconds=60), NOW + timedelta(seconds=40))
 
 
 def check_a_transaction_is_kept_as_a_whole(make_store: Callable[[], Store]) -> None:
