@@ -18,7 +18,6 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Tuple,
     TypeVar,
     Union,
     cast,
@@ -26,6 +25,7 @@ from typing import (
 )
 
 from autocron import zones
+from autocron.caller import AppCaller
 from autocron.core import arguments, cron, explain
 from autocron.core.errors import (
     InvalidTask,
@@ -33,11 +33,9 @@ from autocron.core.errors import (
     StartError,
     TaskNotFound,
 )
-from autocron.core.task import Message, Task, TaskState
 from autocron.delayed import Link, delayed_function
 from autocron.dynamic import ScheduleInfo, dynamic_name, listed
 from autocron.hooks import H, Hooks
-from autocron.messages import message_of
 from autocron.options import Backoff, DelayOptions
 from autocron.registry import Registry, TaskFunction, task_function
 from autocron.result import TaskResult
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
 
     from autocron.delayed import Delayed, TaskOptions
     from autocron.group import TaskGroup
-    from autocron.inplace import InPlace
-    from autocron.ports import Backend, Clock
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -71,6 +67,7 @@ class App:
         self.schedules: Dict[str, CronOptions] = {}
         self.default_zone: Optional[str] = None
         self.serializer = "json"
+        self._caller = AppCaller(self)
         self.hooks = Hooks(lambda: self.codec)
         # Finds the test that the present thread or asyncio task is in; None outside of tests.
         self.rehearsals: Optional[Callable[[App], Optional[Rehearsal]]] = None
@@ -348,7 +345,7 @@ class App:
 
     def _delayed(self, plain: Callable[..., Any], options: DelayOptions) -> Callable[..., Any]:
         known = self._register(plain, "delay")
-        delayed = delayed_function(self, known, options)
+        delayed = delayed_function(self._caller, known, options)
         self._announce(known)
         return delayed
 
@@ -396,70 +393,6 @@ class App:
 
     # -- calls ------------------------------------------------------------------------------
 
-    def call(self, link: Link) -> TaskResult[Any]:
-        """Enqueue one call; see :class:`autocron.delayed.Caller`."""
-        message = self._message(link, link.args)
-        service = self.service
-        if service is None:
-            return self._in_place().run(link.known, message)
-        return TaskResult(service.backend.enqueue(message), self._source(service))
-
-    def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
-        """Enqueue a chain; see :class:`autocron.delayed.Caller`."""
-        first, *others = links
-        message = self._message(first, first.args)
-        followers = [self._message(link, link.args, takes_given=True) for link in others]
-        service = self.service
-        if service is None:
-            here = self._in_place()
-            ended = here.ended(first.known, message)
-            functions = [link.known for link in others]
-            return here.result(here.follow([ended], functions, followers, False)[-1])
-        _, chain = service.backend.enqueue_all([message], followers, group=False)
-        return TaskResult(chain[-1], self._source(service))
-
-    def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
-        """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
-        from autocron.group import TaskGroup
-
-        messages = [self._message(link, link.args) for link in links]
-        followers = [self._message(link, link.args, takes_given=True) for link in then]
-        service = self.service
-        if service is None:
-            here = self._in_place()
-            ended = [here.ended(link.known, message) for link, message in zip(links, messages)]
-            last = here.follow(ended, [link.known for link in then], followers, True)
-            results = [here.result(task) for task in ended]
-            return TaskGroup(None, results, None, here.result(last[-1]) if last else None)
-        tasks, chain = service.backend.enqueue_all(messages, followers)
-        return self._group(tasks, chain[-1] if chain else None, service)
-
-    def _group(
-        self, tasks: Sequence[Task], callback: Optional[Task], service: Service
-    ) -> TaskGroup[Any]:
-        from autocron.group import TaskGroup
-
-        source = self._source(service)
-        group_id = next((task.group for task in tasks if task.group is not None), None)
-        results: List[TaskResult[Any]] = [TaskResult(task, source) for task in tasks]
-        last: Optional[TaskResult[Any]] = None
-        if callback is not None:
-            last = TaskResult(callback, source)
-        return TaskGroup(group_id, results, source, last)
-
-    def _message(self, link: Link, args: Tuple[Any, ...], takes_given: bool = False) -> Message:
-        return message_of(
-            link.known, link.options, args, link.kwargs, self.codec, lambda: self.zone, takes_given
-        )
-
-    def _in_place(self) -> InPlace:
-        from autocron.inplace import InPlace
-
-        return InPlace(self)
-
-    def _source(self, service: Service) -> _Source:
-        return _Source(service.backend, service.clock, self.codec, self.rehearsal is None)
-
     def get_result(self, task_id: str) -> TaskResult[Any]:
         """Return the result of an earlier call by the id of its task.
 
@@ -479,7 +412,7 @@ class App:
             raise TaskNotFound(
                 f"no task {task_id!r} is stored: there never was one, or its result has expired"
             )
-        return TaskResult(task, self._source(service))
+        return TaskResult(task, self._caller.source(service))
 
     def get_group(self, group_id: str) -> TaskGroup[Any]:
         """Return the results of an earlier ``task.map(…)`` by the id of its group.
@@ -500,7 +433,7 @@ class App:
             raise TaskNotFound(
                 f"no group {group_id!r} is stored: there never was one, or its results have expired"
             )
-        return self._group(tasks, None, service)
+        return self._caller.group(tasks, None, service)
 
     def now(self) -> datetime:
         """Return the present time, as the tasks of this application are to see it.
@@ -671,32 +604,6 @@ class App:
         for known in self.registry.all():
             if known.unreachable is not None:
                 raise InvalidTask(known.unreachable)
-
-
-class _Source:
-    """What a TaskResult reads from."""
-
-    __slots__ = ("_backend", "_codec", "clock", "has_workers")
-
-    def __init__(self, backend: Backend, clock: Clock, codec: Any, has_workers: bool) -> None:
-        self._backend = backend
-        self._codec = codec
-        self.clock = clock
-        self.has_workers = has_workers
-
-    def get(self, task_id: str) -> Optional[Task]:
-        return self._backend.get(task_id)
-
-    def cancel(self, task_id: str, kill: bool = False) -> bool:
-        return self._backend.cancel(task_id, kill)
-
-    def list_group(
-        self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
-    ) -> List[Task]:
-        return self._backend.list(group=group, state=state, limit=limit)
-
-    def load_result(self, text: str) -> Any:
-        return self._codec.load_result(text)
 
 
 default_app = App()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import MAX_NAME_LENGTH
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,24 @@ class TaskFunction:
         function: The plain function.
         signature: Its signature.
         unreachable: Why no worker could find it; None if one can.
+        parameters: The names of the positional parameters, in order.
     """
 
     name: str
     function: Callable[..., Any]
     signature: inspect.Signature
     unreachable: Optional[str] = None
+    parameters: Tuple[str, ...] = field(init=False)
+    # How many positional arguments are enough for a call without others; None if none are.
+    _enough: Optional[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = list(self.signature.parameters.values())
+        positional = [one for one in found if one.kind in _POSITIONAL]
+        needed = [one for one in found if one.default is one.empty and one.kind not in _VARIABLE]
+        is_enough = all(one.kind in _POSITIONAL for one in needed)
+        object.__setattr__(self, "parameters", tuple(one.name for one in positional))
+        object.__setattr__(self, "_enough", len(needed) if is_enough else None)
 
     @property
     def module(self) -> str:
@@ -39,19 +54,13 @@ class TaskFunction:
         Raises:
             TypeError: The arguments do not fit the signature; the same error as a plain call.
         """
+        enough = self._enough
+        if not kwargs and enough is not None and enough <= len(args) <= len(self.parameters):
+            return  # Almost always; binding them takes longer than all else that a call does here.
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.function.__name__}() {error}") from None
-
-    @property
-    def parameters(self) -> Tuple[str, ...]:
-        """The names of the positional parameters, in order."""
-        positional = (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        )
-        return tuple(p.name for p in self.signature.parameters.values() if p.kind in positional)
 
 
 def main_module_name() -> str:
