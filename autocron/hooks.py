@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from autocron.core.errors import InvalidTask
+from autocron.core.given import call_of
 from autocron.core.task import Task
 
 logger = logging.getLogger("autocron")
@@ -109,7 +110,7 @@ class Hooks:
                 logger.exception("the hook %r for %r failed", _name(hook), kind)
 
     def _event(self, kind: str, task: Task) -> TaskEvent:
-        args, kwargs = self._codec().load_call(task.payload)
+        args, kwargs = call_of(task, self._codec())
         is_told = kind in ("failed", "retried", "cancelled") and task.failure is not None
         return TaskEvent(
             kind=kind,

@@ -264,6 +264,7 @@ class DescribeAChain:
         assert result.status == "waiting"
         report = session.run_pending()
         assert result.result == "stored abca"
+        assert [run.args for run in report.runs] == [("abc",), ("abcabc",), ("abca",)]
         assert [run.name.rpartition(".")[2] for run in report.runs] == ["fetch", "shrink", "store"]
 
     def it_is_a_value_that_can_be_called_often(self, session, fetch, shrink, store):

@@ -116,6 +116,18 @@ class DescribeAHook:
         assert kinds(told) == ["enqueued", "enqueued", "started", "failed", "cancelled",
                                "enqueued", "started", "succeeded"]  # fmt: skip
 
+    def it_is_told_what_the_function_was_given(self, app, told, session):
+        @app.delay
+        def first():
+            return "a"
+
+        @app.delay
+        def second(given, more): ...
+
+        first.then(second, "b")()
+        session.run_pending()
+        assert [event.args for event in told if event.kind == "succeeded"] == [(), ("a", "b")]
+
     def it_is_told_in_place_too(self, app, told):
         @app.delay
         def send():

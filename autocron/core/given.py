@@ -7,7 +7,7 @@ did not succeed is an exception in that list, as ``asyncio.gather(return_excepti
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from autocron.core.errors import TaskCancelled, TaskFailed
 from autocron.core.task import Task, TaskState
@@ -43,6 +43,19 @@ def load_given(text: str, load_result: Callable[[str], Any]) -> Any:
     if "results" in given:
         return [_value(part, load_result) for part in given["results"]]
     return _value(given, load_result)
+
+
+def call_of(task: Task, codec: Any) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
+    """Return the arguments with which the function of a task is called.
+
+    Arguments:
+        task: The task; what it was given is the first of them.
+        codec: Decodes arguments and results; a module such as :mod:`autocron.core.arguments`.
+    """
+    args, kwargs = codec.load_call(task.payload)
+    if task.given is not None:
+        args = (load_given(task.given, codec.load_result), *args)
+    return args, kwargs
 
 
 def _value(part: Dict[str, Any], load_result: Callable[[str], Any]) -> Any:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Callable, Optional, Protocol, Tuple, Type, Union
 
 from autocron.core.errors import Discard, NotStorable, Retry
-from autocron.core.given import load_given
+from autocron.core.given import call_of
 from autocron.core.outcome import (
     Discarded,
     Outcome,
@@ -104,9 +104,7 @@ def run_function(
         How it went.
     """
     try:
-        args, kwargs = codec.load_call(task.payload)
-        if task.given is not None:
-            args = (load_given(task.given, codec.load_result), *args)
+        args, kwargs = call_of(task, codec)
         with Current(task, hand):
             value = function.function(*args, **kwargs)
             if hasattr(value, "__await__"):

@@ -10,6 +10,7 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any, Callable, List, Mapping, Optional, Tuple, Union
 
 from autocron.core.errors import RunawayTasks, TaskFailed
+from autocron.core.given import call_of
 from autocron.core.task import Task, TaskState
 from autocron.engine import Engine
 from autocron.registry import task_function
@@ -209,7 +210,7 @@ class Runner:
         """Describe an attempt by its task before and after it."""
         codec = self._invoker.codec()
         before = after if attempt is None else attempt.task
-        args, kwargs = codec.load_call(after.payload)
+        args, kwargs = call_of(after, codec)
         error = None if attempt is None else attempt.error
         if error is None and after.failure is not None and after.state is TaskState.FAILED:
             error = TaskFailed(after.failure.error_message, after.failure.traceback)
