@@ -8,7 +8,6 @@ ports.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -29,8 +28,7 @@ CLOCK_STEP_SECONDS = 1.0
 PROGRESS_PAUSE_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class _Ended:
+class _Ended(NamedTuple):
     """How an attempt went, until it is stored."""
 
     outcome: Outcome

@@ -253,11 +253,16 @@ class Operations:
 
     def expire(self, now: datetime) -> Optional[datetime]:
         """Cancel what has expired; return when the next one does."""
-        for task in self.store.expiring(PURGE_BATCH):
-            if task.expires_at is not None and task.expires_at > now:
-                return task.expires_at
-            self._change(task.id, lambda task: Cancelled(now, _expired(task)))
-        return None
+        for _ in range(PURGE_BATCH):
+            # One by one: most looks find that nothing has, and must not read all that will.
+            first = self.store.expiring(1)
+            if not first:
+                return None
+            expires_at = first[0].expires_at
+            if expires_at is not None and expires_at > now:
+                return expires_at
+            self._change(first[0].id, lambda task: Cancelled(now, _expired(task)))
+        return now
 
     def purge(self) -> int:
         """Remove what was kept long enough; see :meth:`autocron.ports.Backend.purge`."""

@@ -2,9 +2,9 @@
 
 Run it with ``python benchmarks/testing.py``. Two applications are played, each with ten schedules,
 retries and one crash: one whose schedules are daily or rarer, about 230 runs, and one with an
-hourly and a six-hourly schedule among them, about 1,050 runs. It asserts that the first takes under
-half a second on every engine in memory, and the second on the plain store; the rest is printed.
-Machines differ and are noisy: the best of five counts.
+hourly and a six-hourly schedule among them, about 1,050 runs. It asserts that both take under half
+a second of CPU on every engine in memory; the rest is printed. Machines differ and are noisy: the
+best of five counts, and its CPU time, which neighbours disturb less.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DAILY = (
 )
 HOURLY = ("0 * * * *", "0 */6 * * *", *DAILY[:8])
 LONGEST_SECONDS = 0.5
-PROMISED = {("daily", "memory"), ("daily", "plain"), ("hourly", "plain")}
+PROMISED = ("memory", "plain")
 
 
 def application(schedules: Sequence[str]) -> Tuple[App, Any]:
@@ -80,17 +80,19 @@ def main() -> None:
     for name, schedules in (("daily", DAILY), ("hourly", HOURLY)):
         app, send_report = application(schedules)
         for engine in ENGINES:
-            best, runs = float("inf"), 0
+            best = cpu = float("inf")
             for _ in range(5):
-                began = time.perf_counter()
+                began, cpu_began = time.perf_counter(), time.process_time()
                 runs = thirty_days(app, send_report, engine)
                 best = min(best, time.perf_counter() - began)
-            is_promised = (name, engine) in PROMISED
+                cpu = min(cpu, time.process_time() - cpu_began)
+            is_promised = engine in PROMISED
             print(
-                f"30 days, {name}, {runs} runs, {engine}: {best:.3f} s, {best / runs * 1e6:.0f} µs "
-                f"a run" + (f"  (promised: under {LONGEST_SECONDS} s)" if is_promised else "")
+                f"30 days, {name}, {runs} runs, {engine}: {best:.3f} s, {cpu:.3f} s of CPU, "
+                f"{cpu / runs * 1e6:.0f} µs a run"
+                + (f"  (promised: under {LONGEST_SECONDS} s)" if is_promised else "")
             )
-            if is_promised and best >= LONGEST_SECONDS:
+            if is_promised and cpu >= LONGEST_SECONDS:
                 broken.append((name, engine))
     assert not broken, f"{broken} took {LONGEST_SECONDS} s or more"
 

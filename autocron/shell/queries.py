@@ -170,6 +170,9 @@ SHIFT_STARTS = (
     f"UPDATE starts SET at = {_MOVED.format('at')}, until_at = {_MOVED.format('until_at')}"
 )
 SHIFT_FREE = f"UPDATE busy_rates SET free_at = {_MOVED.format('free_at')}"
+PAST_STARTS = """
+SELECT EXISTS (SELECT 1 FROM starts WHERE until_at <= ?)
+OR EXISTS (SELECT 1 FROM busy_rates WHERE free_at <= ?)"""
 STARTS = "SELECT at FROM starts WHERE rate_key = ? ORDER BY at DESC LIMIT ?"
 
 SCHEDULE = ", ".join(SCHEDULE_COLUMNS)

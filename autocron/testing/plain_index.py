@@ -11,119 +11,67 @@ from bisect import insort
 from datetime import datetime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from autocron.core.task import Task
+from autocron.core.task import Task, TaskState
 
 # Due time, age, and a number of its own, so that two entries never compare their tasks.
 Entry = Tuple[datetime, int, int, Task]
 Tasks = Dict[str, Task]
 
-_EMPTY: Tasks = {}
+# Ids of tasks, in the order in which they came; a dictionary, since sets have none.
+Ids = Dict[str, None]
 
 
-class Shelf:
-    """The tasks in one state.
+class InHand:
+    """The tasks that wait or run, by what they have in common.
 
-    Attributes:
-        tasks: The tasks, by id.
-        ended: When they ended, as a heap; tasks that are there no more may stand in it.
+    A task that begins to run stays where it is, so that the life of most tasks changes this twice.
     """
 
     def __init__(self) -> None:
-        self.tasks: Tasks = {}
-        self.ended: List[Entry] = []
+        self.of_schedule: Dict[str, Ids] = {}
+        self.of_unique: Dict[str, Ids] = {}
+        self.of_group: Dict[str, Ids] = {}
+        self.of_forerunner: Dict[str, Ids] = {}
 
     def put(self, task: Task) -> None:
-        """Put a task in."""
-        self.tasks[task.id] = task
+        """Note that a task waits or runs."""
+        if task.schedule is not None:
+            self.of_schedule.setdefault(task.schedule, {})[task.id] = None
+        if task.unique is not None:
+            self.of_unique.setdefault(task.unique, {})[task.id] = None
+        if task.group is not None:
+            self.of_group.setdefault(task.group, {})[task.id] = None
+        if task.after is not None:
+            self.of_forerunner.setdefault(task.after, {})[task.id] = None
 
     def take(self, task: Task) -> None:
-        """Take a task out, as it was put in."""
-        del self.tasks[task.id]
-
-    def of_schedule(self, key: str) -> Tasks:
-        """Return tasks among which are all of a schedule."""
-        return self.tasks
-
-    def of_unique(self, key: str) -> Tasks:
-        """Return tasks among which are all with a unique key."""
-        return self.tasks
-
-    def of_group(self, key: str) -> Tasks:
-        """Return tasks among which are all of a group."""
-        return self.tasks
-
-    def of_forerunner(self, key: str) -> Tasks:
-        """Return tasks among which are all that wait, or waited, for a task or a group."""
-        return self.tasks
-
-
-class GroupedShelf(Shelf):
-    """A shelf whose tasks are found by their keys, as the engine asks for what has not ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._schedules: Dict[str, Tasks] = {}
-        self._uniques: Dict[str, Tasks] = {}
-        self._groups: Dict[str, Tasks] = {}
-        self._forerunners: Dict[str, Tasks] = {}
-
-    def put(self, task: Task) -> None:
-        """Put a task in."""
-        self.tasks[task.id] = task
+        """Note that a task does so no more."""
         if task.schedule is not None:
-            put_into(self._schedules, task.schedule, task)
+            _take(self.of_schedule, task.schedule, task.id)
         if task.unique is not None:
-            put_into(self._uniques, task.unique, task)
+            _take(self.of_unique, task.unique, task.id)
         if task.group is not None:
-            put_into(self._groups, task.group, task)
+            _take(self.of_group, task.group, task.id)
         if task.after is not None:
-            put_into(self._forerunners, task.after, task)
+            _take(self.of_forerunner, task.after, task.id)
 
-    def take(self, task: Task) -> None:
-        """Take a task out, as it was put in."""
-        del self.tasks[task.id]
-        if task.schedule is not None:
-            take_from(self._schedules, task.schedule, task)
-        if task.unique is not None:
-            take_from(self._uniques, task.unique, task)
-        if task.group is not None:
-            take_from(self._groups, task.group, task)
-        if task.after is not None:
-            take_from(self._forerunners, task.after, task)
-
-    def of_schedule(self, key: str) -> Tasks:
-        """Return the tasks of a schedule."""
-        return self._schedules.get(key, _EMPTY)
-
-    def of_unique(self, key: str) -> Tasks:
-        """Return the tasks with a unique key."""
-        return self._uniques.get(key, _EMPTY)
-
-    def of_group(self, key: str) -> Tasks:
-        """Return the tasks of a group."""
-        return self._groups.get(key, _EMPTY)
-
-    def of_forerunner(self, key: str) -> Tasks:
-        """Return the tasks that wait, or waited, for a task or a group."""
-        return self._forerunners.get(key, _EMPTY)
+    @staticmethod
+    def is_alike(before: Task, after: Task) -> bool:
+        """Tell whether a task stands in the same places before and after a change."""
+        return (
+            before.schedule is after.schedule
+            and before.unique is after.unique
+            and before.group is after.group
+            and before.after is after.after
+        )
 
 
-def put_into(groups: Dict[str, Tasks], key: str, task: Task) -> None:
-    """Put a task among those with the same key."""
-    group = groups.get(key)
-    if group is None:
-        groups[key] = {task.id: task}
-    else:
-        group[task.id] = task
-
-
-def take_from(groups: Dict[str, Tasks], key: str, task: Task) -> None:
-    """Take a task from those with the same key."""
+def _take(groups: Dict[str, Ids], key: str, task_id: str) -> None:
     group = groups[key]
     if len(group) == 1:
         del groups[key]
     else:
-        del group[task.id]
+        del group[task_id]
 
 
 class _Lane:
@@ -156,18 +104,11 @@ class DueOrder:
 
     Arguments:
         stored: What is stored, by id; an entry counts while its task is the one in there.
-        waiting: The waiting tasks.
         busy: Until when the rate keys are busy.
     """
 
-    def __init__(
-        self,
-        stored: Mapping[str, Task],
-        waiting: Mapping[str, Task],
-        busy: Mapping[str, datetime],
-    ) -> None:
+    def __init__(self, stored: Mapping[str, Task], busy: Mapping[str, datetime]) -> None:
         self._stored = stored
-        self._waiting = waiting
         self._busy = busy
         self._count = 0
         # By priority, negated as sorted() sorts upwards, and queue.
@@ -281,8 +222,8 @@ class DueOrder:
     def _entries(self, after: datetime) -> Dict[str, List[Entry]]:
         """Return what waits for later than an instant, by queue."""
         later: Dict[str, List[Entry]] = {}
-        for number, task in enumerate(self._waiting.values()):
-            if task.run_at > after and task.after is None:
+        for number, task in enumerate(self._stored.values()):
+            if task.state is TaskState.WAITING and task.after is None and task.run_at > after:
                 # Negative numbers are those of no other entry.
                 later.setdefault(task.queue, []).append((task.run_at, 0, -number, task))
         for entries in later.values():

@@ -18,6 +18,7 @@ from typing import (
     ContextManager,
     Dict,
     FrozenSet,
+    Iterable,
     List,
     Mapping,
     Optional,
@@ -30,7 +31,7 @@ from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Stats
-from autocron.testing.plain_index import DueOrder, GroupedShelf, Shelf, Tasks, put_into, take_from
+from autocron.testing.plain_index import DueOrder, Entry, InHand
 
 _UTC = timezone.utc
 _INSTANTS = (
@@ -44,7 +45,7 @@ _INSTANTS = (
     "finished_at",
     "cancel_asked_at",
 )
-Undo = Tuple[Callable[..., None], Tuple[Any, ...]]
+_WAITING, _RUNNING = TaskState.WAITING, TaskState.RUNNING
 # When a task with a rate key began, and from when on that does not matter any more.
 Start = Tuple[datetime, datetime]
 
@@ -91,29 +92,27 @@ class PlainStore:
         self._transaction = _Transaction(self, self._lock)
         self.depth = 0
         self.is_undone = False
-        self.undo: List[Undo] = []
+        self.undo: List[Tuple[Any, ...]] = []  # functions, and what each is called with
         self._added = 0
         self._forget()
 
     def _forget(self) -> None:
         self._tasks: Dict[str, Task] = {}
         self._ages: Dict[str, int] = {}
-        self._uniques: Dict[str, Tasks] = {}  # those that have a period, in any state
+        # Those with a unique key that have a period, in any state.
+        self._uniques: Dict[str, Dict[str, Task]] = {}
         self._expiring: List[Tuple[datetime, int, str]] = []
         self._schedules: Dict[str, Schedule] = {}
         self._settings: Mapping[str, str] = {}
         self._paused: Dict[str, bool] = {}
         self._starts: Dict[str, Tuple[Start, ...]] = {}
         self._busy: Dict[str, datetime] = {}
-        self._waiting, self._running = GroupedShelf(), GroupedShelf()
-        self._shelves: Dict[TaskState, Shelf] = {
-            TaskState.WAITING: self._waiting,
-            TaskState.RUNNING: self._running,
-            TaskState.SUCCEEDED: Shelf(),
-            TaskState.FAILED: Shelf(),
-            TaskState.CANCELLED: Shelf(),
+        self._in_hand = InHand()
+        self._due = DueOrder(self._tasks, self._busy)
+        # When tasks in each final state ended, as heaps in which purged ones may still stand.
+        self._ended: Dict[TaskState, List[Entry]] = {
+            state: [] for state in TaskState if state.is_final
         }
-        self._due = DueOrder(self._tasks, self._waiting.tasks, self._busy)
         self._count = 0
 
     def open(self) -> None:
@@ -145,7 +144,7 @@ class PlainStore:
             self.is_undone = self.is_undone or failed
             return
         changes, self.undo, self.is_undone = self.undo, [], False
-        for change, values in reversed(changes):
+        for change, *values in reversed(changes):
             change(*values)
         if not failed:
             raise _undone("commit a transaction")
@@ -164,7 +163,7 @@ class PlainStore:
             if task.id in self._tasks:
                 raise StoreError(f"can not store task {task.id}: its id is taken")
             self._added += 1
-            self._put(task.id, self._added, _in_utc(task))
+            self._put(self._added, None, _in_utc(task))
 
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
@@ -172,52 +171,69 @@ class PlainStore:
             if self.is_undone:
                 raise _undone(f"change task {before.id}")
             stored = self._tasks.get(before.id)
-            if stored is None or stored.revision != before.revision:
+            if stored is not before and (stored is None or stored.revision != before.revision):
                 return False
             if after.id != before.id:
                 after = replace(after, id=before.id)
-            self._put(before.id, self._ages[before.id], _in_utc(after))
+            # What it was is in UTC, and so are the instants of events.
+            self._put(self._ages[before.id], stored, after)
             return True
 
-    def _put(self, task_id: str, age: int, after: Optional[Task]) -> None:
-        """Make a task what it is to be; None removes it. The only place where tasks change."""
-        before = self._tasks.get(task_id)
+    def _put(self, age: int, before: Optional[Task], after: Optional[Task]) -> None:
+        """Make a task what it is to be; None is one that is not stored.
+
+        The only place where tasks change.
+        """
         if self.depth:
-            self.undo.append((self._put, (task_id, age, before)))
+            self.undo.append((self._put, age, after, before))
+        was_in_hand = before is not None and (before.state is _WAITING or before.state is _RUNNING)
+        is_in_hand = after is not None and (after.state is _WAITING or after.state is _RUNNING)
         if before is not None:
-            self._take(before, age)
+            if before.state is _RUNNING and before.lock is not None:
+                self._due.release(before.lock)
+            if before.expires_at is not None or before.unique_until_at is not None:
+                self._forget_times(before, age)
+            if was_in_hand and not (
+                is_in_hand and after is not None and InHand.is_alike(before, after)
+            ):
+                self._in_hand.take(before)
+                was_in_hand = False
         if after is None:
-            del self._tasks[task_id], self._ages[task_id]
+            assert before is not None
+            del self._tasks[before.id], self._ages[before.id]
             return
-        self._tasks[task_id], self._ages[task_id] = after, age
-        shelf = self._shelves[after.state]
-        shelf.put(after)
-        if after.unique_until_at is not None and after.unique is not None:
-            put_into(self._uniques, after.unique, after)
-        if shelf is self._waiting:
+        self._tasks[after.id] = after
+        if before is None:
+            self._ages[after.id] = age
+        if is_in_hand and not was_in_hand:
+            self._in_hand.put(after)
+        if after.state is _WAITING:
             if after.after is None:
                 self._due.put(after, age)
-            if after.expires_at is not None:
-                insort(self._expiring, (after.expires_at, age, task_id))
-        elif shelf is self._running:
+        elif after.state is _RUNNING:
             if after.lock is not None:
                 self._due.hold(after.lock)
         elif after.finished_at is not None:
             self._count += 1
-            heapq.heappush(shelf.ended, (after.finished_at, age, self._count, after))
+            entry = (after.finished_at, age, self._count, after)
+            heapq.heappush(self._ended[after.state], entry)
+        if after.expires_at is not None or after.unique_until_at is not None:
+            self._note_times(after, age)
 
-    def _take(self, before: Task, age: int) -> None:
-        """Take a task out of where it is found."""
-        shelf = self._shelves[before.state]
-        shelf.take(before)
-        if before.unique_until_at is not None and before.unique is not None:
-            take_from(self._uniques, before.unique, before)
-        if shelf is self._running:
-            if before.lock is not None:
-                self._due.release(before.lock)
-        elif shelf is self._waiting and before.expires_at is not None:
-            place = bisect_left(self._expiring, (before.expires_at, age, before.id))
-            del self._expiring[place]
+    def _note_times(self, task: Task, age: int) -> None:
+        """Note when a task expires, and that it has its unique key for a time."""
+        if task.expires_at is not None and task.state is _WAITING:
+            insort(self._expiring, (task.expires_at, age, task.id))
+        if task.unique_until_at is not None and task.unique is not None:
+            self._uniques.setdefault(task.unique, {})[task.id] = task
+
+    def _forget_times(self, task: Task, age: int) -> None:
+        if task.expires_at is not None and task.state is _WAITING:
+            del self._expiring[bisect_left(self._expiring, (task.expires_at, age, task.id))]
+        if task.unique_until_at is not None and task.unique is not None:
+            del self._uniques[task.unique][task.id]
+            if not self._uniques[task.unique]:
+                del self._uniques[task.unique]
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return one task, or None."""
@@ -266,6 +282,8 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks that expire")
+            if not self._expiring:
+                return []
             return [self._tasks[task_id] for _, _, task_id in self._expiring[: max(limit, 0)]]
 
     def taken_by(self, unique: str, running: bool, now: datetime) -> Optional[Task]:
@@ -279,9 +297,11 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for a unique task")
-            taken = list(self._waiting.of_unique(unique).values())
-            if running:
-                taken += self._running.of_unique(unique).values()
+            taken = [
+                task
+                for task in map(self._tasks.__getitem__, self._in_hand.of_unique.get(unique, ()))
+                if running or task.state is _WAITING
+            ]
             if unique in self._uniques:
                 taken += [
                     task
@@ -315,24 +335,21 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks")
-            tasks = self._tasks
-            if state is not None:
-                shelf = self._shelves[state]
-                tasks = shelf.tasks
-                if not tasks:
-                    return []
-                if schedule is not None:
-                    tasks = shelf.of_schedule(schedule)
-                elif group is not None:
-                    tasks = shelf.of_group(group)
-                elif after is not None:
-                    tasks = shelf.of_forerunner(after)
-            if not tasks:
-                return []
+            tasks: Iterable[Task] = self._tasks.values()
+            if state is _WAITING or state is _RUNNING:
+                for groups, key in (
+                    (self._in_hand.of_schedule, schedule),
+                    (self._in_hand.of_group, group),
+                    (self._in_hand.of_forerunner, after),
+                ):
+                    if key is not None:
+                        tasks = map(self._tasks.__getitem__, groups.get(key, ()))
+                        break
             found = [
                 task
-                for task in tasks.values()
-                if (schedule is None or task.schedule == schedule)
+                for task in tasks
+                if (state is None or task.state is state)
+                and (schedule is None or task.schedule == schedule)
                 and (group is None or task.group == group)
                 and (after is None or task.after == after)
                 and (worker is None or task.worker == worker)
@@ -347,7 +364,13 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("look for tasks of a schedule")
-            return bool(self._waiting.of_schedule(schedule) or self._running.of_schedule(schedule))
+            return schedule in self._in_hand.of_schedule
+
+    def _to_run(self) -> List[Task]:
+        """Return the waiting tasks that are not held."""
+        return [
+            task for task in self._tasks.values() if task.state is _WAITING and task.after is None
+        ]
 
     def stats(self, now: datetime) -> Stats:
         """Return counts over all tasks.
@@ -358,12 +381,10 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("count the tasks")
-            counts = {state: len(self._shelves[state].tasks) for state in TaskState}
-            due = (
-                task.run_at
-                for task in self._waiting.tasks.values()
-                if task.after is None and task.run_at <= now
-            )
+            counts = dict.fromkeys(TaskState, 0)
+            for task in self._tasks.values():
+                counts[task.state] += 1
+            due = (task.run_at for task in self._to_run() if task.run_at <= now)
             return Stats(counts, min(due, default=None))
 
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
@@ -383,13 +404,13 @@ class PlainStore:
         Raises:
             StoreError: The state is not final.
         """
-        if state is TaskState.WAITING or state is TaskState.RUNNING:
+        heap = self._ended.get(state)
+        if heap is None:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         removed = 0
         with self._lock:
             if self.is_undone:
                 raise _undone(f"purge {state.value} tasks")
-            heap = self._shelves[state].ended
             needed = []
             while heap and heap[0][0] < finished_before and removed < limit:
                 entry = heapq.heappop(heap)
@@ -399,7 +420,7 @@ class PlainStore:
                 if self._is_needed(task, finished_before):
                     needed.append(entry)
                 else:
-                    self._put(task.id, age, None)
+                    self._put(age, task, None)
                     removed += 1
             for entry in needed:
                 heapq.heappush(heap, entry)
@@ -408,10 +429,7 @@ class PlainStore:
     def _is_needed(self, task: Task, finished_before: datetime) -> bool:
         if task.unique_until_at is not None and task.unique_until_at >= finished_before:
             return True
-        group = task.group
-        return group is not None and bool(
-            self._waiting.of_group(group) or self._running.of_group(group)
-        )
+        return task.group is not None and task.group in self._in_hand.of_group
 
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many.
@@ -423,12 +441,10 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone("shift delays")
-            delayed = [
-                task for task in self._waiting.tasks.values() if task.elapsed and task.after is None
-            ]
+            delayed = [task for task in self._to_run() if task.elapsed]
             for task in delayed:
                 moved = replace(task, run_at=_moved(task.run_at, by), revision=task.revision + 1)
-                self._put(task.id, self._ages[task.id], moved)
+                self._put(self._ages[task.id], task, moved)
             for key, starts in list(self._starts.items()):
                 moved_starts = tuple((_moved(at, by), _moved(end, by)) for at, end in starts)
                 self._set(self._starts, key, moved_starts)
@@ -550,14 +566,14 @@ class PlainStore:
 
     def _put_settings(self, settings: Mapping[str, str]) -> None:
         if self.depth:
-            self.undo.append((self._put_settings, (self._settings,)))
+            self.undo.append((self._put_settings, self._settings))
         # Never changed, only replaced: whoever holds them sees whether they are the same.
         self._settings = MappingProxyType(dict(settings))
 
     def _set(self, values: Dict[str, Any], key: str, value: Any) -> None:
         """Set what is kept under a key; None removes it."""
         if self.depth:
-            self.undo.append((self._set, (values, key, values.get(key))))
+            self.undo.append((self._set, values, key, values.get(key)))
         if value is None:
             values.pop(key, None)
         else:
