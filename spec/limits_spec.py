@@ -36,6 +36,7 @@ from autocron.core.outcome import Raised, after_attempt
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, Failure, Message, TaskState
+from autocron.engine import PURGE_BATCH
 from spec.benches import Bench, work
 from spec.zones import at
 
@@ -386,6 +387,20 @@ class DescribeExpiry:
         bench.clock.advance(seconds=30)
         engine.tick()
         assert (bench.task(task).state, ran) == (TaskState.CANCELLED, [])
+
+    def it_is_seen_to_in_bounded_batches_and_goes_on_at_once(self, bench, note):
+        expires_at = bench.clock.now() + timedelta(seconds=5)
+        with bench.store.transaction():
+            tasks = [bench.call(note, expires_at=expires_at) for _ in range(PURGE_BATCH + 1)]
+        house = bench.engine(runs=False, keeps_house=True)
+        assert house.tick().next_at == expires_at
+        bench.clock.advance(seconds=5)
+        left = []
+        for _ in range(2):
+            tick = house.tick()
+            states = [bench.task(task).state for task in tasks]
+            left.append((states.count(TaskState.WAITING), tick.next_at == bench.clock.now()))
+        assert left == [(1, True), (0, False)]
 
     def it_fails_where_the_retry_would_come_too_late(self, bench, note):
         policy = Policy(retries=5, backoff_seconds=60.0)
