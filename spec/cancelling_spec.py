@@ -146,6 +146,17 @@ class DescribeARunningTask:
         task, now = asked()
         assert after_hand_back(apply_not_asked(task), now) == HandedBack()
 
+    def it_ends_when_its_worker_has_to_leave(self, bench):
+        @bench.app.delay
+        def long(): ...
+
+        task = bench.call(long)
+        bench.engine("leaving").tick()
+        bench.engine().cancel(task.id)
+        bench.clock.advance(seconds=5)
+        (ended,) = bench.engine().hand_back("leaving")
+        assert (ended.state, ended.finished_at) == (TaskState.CANCELLED, bench.clock.now())
+
     def it_is_noted_whether_it_is_to_be_cut_short(self, bench):
         @bench.app.delay
         def long(): ...
@@ -323,6 +334,19 @@ class DescribeProgress:
         result = work()
         session.run_pending()
         assert (result.progress, result.result) == (Progress(2, 3), True)
+
+    def it_is_stored_at_once_although_somebody_has_asked_to_cancel(self, app, session):
+        seen = []
+
+        @app.delay
+        def work():
+            result.cancel()
+            autocron.current_task().progress(1, 3)
+            seen.append(result.progress)
+
+        result = work()
+        session.run_pending()
+        assert seen == [Progress(1, 3)]
 
     @pytest.mark.parametrize(
         ("done", "total", "fraction"),

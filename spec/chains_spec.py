@@ -288,6 +288,14 @@ class DescribeAChain:
         with pytest.raises(TaskCancelled, match=r"the task before it, task-2 \(.*shrink\), was c"):
             _ = result.result
 
+    def it_says_what_became_of_the_one_before(self, session, fetch, shrink):
+        result = fetch.then(shrink)("bad")
+        session.run_pending(raise_errors=False)
+        name = f"{__name__}:{fetch.__qualname__}"
+        assert result.error_message == (
+            f"ForerunnerFailed: the task before it, task-1 ({name}), failed"
+        )
+
     def it_cancels_what_is_behind_a_cancelled_task(self, app, session, fetch, store):
         result = fetch.options(minutes=5).then(store)("a")
         (waiting,) = session.enqueued(fetch)

@@ -183,6 +183,13 @@ class DescribeUnschedule:
         session.travel(hours=2)
         assert len(ran) == 1
 
+    def it_takes_out_no_other_one(self, app, session, report, ran):
+        for name in ("ada's", "bob's"):
+            app.schedule(report, "0 * * * *", name=name, args=[name])
+        assert app.unschedule("bob's") is True
+        session.travel(hours=1)
+        assert ran == [("ada's", "short")]
+
     def it_leaves_what_is_enqueued(self, app, session, report, ran):
         app.schedule(report, "0 * * * *", name="ada's", args=[1], jitter=3000)
         session.travel(hours=1)

@@ -237,15 +237,21 @@ class DescribeAPolicy:
         assert policy.is_retried_on(kinds.split()) is (retried == "yes")
 
 
+CENTURY = 100 * 366 * 86400.0
+
+
 class DescribeRetryAndDiscard:
     @pytest.mark.parametrize(
-        ("after", "seconds"), [(None, None), (5, 5.0), (timedelta(minutes=1), 60.0), (0, 0.0)]
+        ("after", "seconds"),
+        [(None, None), (5, 5.0), (timedelta(minutes=1), 60.0), (0, 0.0), (CENTURY, CENTURY)],
     )
     def it_says_after_how_many_seconds(self, after, seconds):
         assert Retry("busy", after=after).after_seconds == seconds
         assert str(Retry("busy", after=after)) == "busy"
 
-    @pytest.mark.parametrize("after", [-1, True, "soon", float("inf"), timedelta(days=-1)])
+    @pytest.mark.parametrize(
+        "after", [-1, True, "soon", float("inf"), CENTURY + 1, timedelta(days=-1)]
+    )
     def it_refuses_what_is_no_duration(self, after):
         with pytest.raises(InvalidTask, match=r"after: .* is not a number of seconds from 0"):
             Retry(after=after)
@@ -254,3 +260,4 @@ class DescribeRetryAndDiscard:
         assert issubclass(Retry, AutocronError)
         assert issubclass(Discard, AutocronError)
         assert str(Discard("gone")) == "gone"
+        assert (str(Retry()), str(Discard())) == ("", "")

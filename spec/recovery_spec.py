@@ -23,7 +23,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocron.core.events import Claimed, Failed, HandedBack, Retried, Succeeded, WorkerLost
+from autocron.core.events import (
+    AttemptFailed,
+    Claimed,
+    Failed,
+    HandedBack,
+    Retried,
+    Succeeded,
+    WorkerLost,
+)
 from autocron.core.machine import apply
 from autocron.core.outcome import (
     MAX_DEATHS,
@@ -34,7 +42,9 @@ from autocron.core.outcome import (
     Unknown,
     after_attempt,
     after_loss,
+    after_timeout,
 )
+from autocron.core.policy import Policy
 from autocron.core.task import Failure, Message, TaskState, new_task
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=timezone.utc)
@@ -192,3 +202,45 @@ class DescribeAnUnknownFunction:
         assert task.state is TaskState.FAILED
         again = apply(task, Retried(at(100)))
         assert unknown(claim(again, 101), 101).state is TaskState.WAITING
+
+
+class DescribeATimeoutThatEndedTheWorker:
+    failure = Failure(
+        "TaskTimeout",
+        "it did not end within 90 seconds, nor when it was told to, so its worker was ended",
+    )
+
+    def running(self, **policy):
+        message = Message(
+            "shop.mail:send", "[[],{}]", policy=Policy(timeout_seconds=90.0, **policy)
+        )
+        return claim(new_task(message, "t-1", NOW))
+
+    def it_is_a_failure_of_the_attempt(self):
+        assert after_timeout(self.running(), at(95), 0.5) == Failed(self.failure, at(95))
+
+    def it_is_tried_again_as_after_any_failure(self):
+        event = after_timeout(self.running(retries=1), at(95), 0.5)
+        assert event == AttemptFailed(self.failure, at(95), at(97.5))
+
+    def it_is_tried_again_only_where_a_timeout_is_worth_it(self):
+        timeout = ("autocron.core.errors:TaskTimeout",)
+        worth = after_timeout(self.running(retries=1, retry_on=timeout), at(95), 0.5)
+        assert worth == AttemptFailed(self.failure, at(95), at(97.5))
+        not_worth = after_timeout(self.running(retries=1, no_retry_on=timeout), at(95), 0.5)
+        assert not_worth == Failed(self.failure, at(95))
+
+    def it_is_no_death(self, bench):
+        @bench.app.delay
+        def slow(): ...
+
+        task = bench.call(slow, policy=Policy(timeout_seconds=90.0, retries=1))
+        bench.engine("stuck").tick()
+        (back,) = bench.engine().reclaim("stuck", charged=True, timed_out=True)
+        assert (back.id, back.state, back.deaths, back.failures) == (
+            task.id,
+            TaskState.WAITING,
+            0,
+            1,
+        )
+        assert bench.task(task) == back

@@ -26,10 +26,11 @@ def given_by_group(tasks: Sequence[Task]) -> str:
 def _part(task: Task) -> Dict[str, Optional[str]]:
     if task.state is TaskState.SUCCEEDED:
         return {"result": task.result}
-    error = "" if task.failure is None else task.failure.error_message
+    failure = task.failure
     if task.state is TaskState.CANCELLED:
-        return {"cancelled": error or "it was cancelled"}
-    return {"failed": error, "traceback": "" if task.failure is None else task.failure.traceback}
+        return {"cancelled": "it was cancelled" if failure is None else failure.error_message}
+    assert failure is not None
+    return {"failed": failure.error_message, "traceback": failure.traceback}
 
 
 def load_given(text: str, load_result: Callable[[str], Any]) -> Any:

@@ -40,10 +40,8 @@ def dump_progress(done: object, total: object, note: object) -> str:
     Raises:
         InvalidTask: It can not be used.
     """
-    for name, value in (("done", done), ("total", total)):
+    for name, value in (("done", done), ("total", 0 if total is None else total)):
         usable = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if name == "total" and value is None:
-            continue
         if not usable or not 0 <= value < math.inf:  # type: ignore[operator]
             raise InvalidTask(f"progress: {name} is {value!r}, expected a number from 0 upwards")
     if not isinstance(note, str):
