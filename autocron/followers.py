@@ -59,7 +59,7 @@ def forerunner_failure(before: Task) -> Failure:
 
 def revive(store: Store, retried: Task, now: datetime) -> None:
     """Hold again what was cancelled since this task had failed; inside a transaction."""
-    if not retried.feeds or retried.group is not None:
+    if not retried.feeds:
         return
     for held in store.find(state=TaskState.CANCELLED, after=retried.id):
         if held.failure is not None and held.failure.type == FORERUNNER_FAILED:

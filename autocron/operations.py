@@ -329,11 +329,7 @@ class Operations:
     def _look_again(self, task: Task) -> Optional[Task]:
         """Return the task in hand as it is stored, unless it is in hand no more."""
         stored = self.store.get(task.id)
-        if (
-            stored is None
-            or stored.state is not TaskState.RUNNING
-            or (stored.worker, stored.attempt) != (task.worker, task.attempt)
-        ):
+        if stored is None or (stored.worker, stored.attempt) != (task.worker, task.attempt):
             return None
         return stored
 

@@ -191,6 +191,25 @@ class DescribeARunningTask:
         stored = bench.task(task)
         assert (seen, stored.worker, stored.progress) == ([False, False], "other", None)
 
+    def it_may_be_gone_altogether(self, bench):
+        @bench.app.delay
+        def long():
+            if not seen:
+                seen.append("once")
+                bench.engine().reclaim("slow", charged=False)
+                work(bench.engine("other"))
+                bench.clock.advance(days=365)
+                bench.engine().purge()
+                slow.tell_progress('[1, null, ""]')
+                seen.extend([bench.store.get(task.id), slow.is_cancel_asked()])
+
+        seen = []
+        task = bench.call(long)
+        slow = bench.engine("slow")
+        slow.tick()
+        assert slow.tick().finished is None
+        assert seen == ["once", None, False]
+
 
 def apply_not_asked(task):
     from dataclasses import replace

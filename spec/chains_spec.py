@@ -150,6 +150,8 @@ class DescribeMap:
         with pytest.raises(OSError, match="power cut"):
             bench.engine(store=Failing(bench.store)).enqueue_all([message] * 3)
         assert bench.store.find() == []
+        tasks, _ = bench.engine().enqueue_all([message] * 3)
+        assert {task.group for task in tasks} == {tasks[0].group} != {None}
 
     def it_may_be_empty(self, session, fetch):
         group = fetch.map([])
@@ -322,6 +324,58 @@ class DescribeAChain:
         assert result.status == "waiting"
         session.run_pending()
         assert result.result == "stored a"
+
+    def it_comes_back_alone_and_only_where_its_own_forerunner_is_retried(
+        self, session, fetch, store
+    ):
+        results = [fetch.then(store)("bad") for _ in range(3)]
+        by_hand = results[1]
+        assert by_hand.cancel()
+        session.run_pending(raise_errors=False)
+        failed = [task for task in session.backend.list() if task.state is TaskState.FAILED]
+        before = {session.backend.get(result.id).after: result for result in results}
+        for result in results[:2]:
+            (task,) = [task for task in failed if before[task.id] is result]
+            assert session.backend.retry(task.id)
+        assert [session.backend.get(result.id).state.value for result in results] == [
+            "waiting",
+            "cancelled",
+            "cancelled",
+        ]
+
+    def it_stays_cancelled_if_somebody_cancels_it(self, session, fetch, store):
+        result = fetch.then(store)("a")
+        assert result.cancel()
+        assert len(session.run_pending().runs) == 1
+        assert result.status == "cancelled"
+
+    def it_may_be_retried_while_its_forerunner_waits_or_runs(self, app, session, store):
+        @app.delay
+        def first(text):
+            assert result.cancel()
+            assert session.backend.retry(result.id)
+            return text
+
+        result = first.then(store)("a")
+        assert result.cancel()
+        assert session.backend.retry(result.id)
+        session.run_pending()
+        assert app.get_result(result.id).result == "stored a"
+
+    def it_may_be_retried_until_its_group_has_ended(self, app, session, fetch, gather):
+        group = fetch.map("ab", then=gather)
+        callback = group.callback
+        assert callback.cancel()
+        assert session.backend.retry(callback.id)
+        assert callback.cancel()
+        session.run_pending()
+        assert session.backend.retry(callback.id) is False
+        assert callback.status == "cancelled"
+
+    def it_ends_when_its_forerunner_does(self, session, fetch, store):
+        result = fetch.options(minutes=5).then(store)("bad")
+        session.travel(minutes=5, raise_errors=False)
+        assert session.backend.get(result.id).finished_at == session.now()
 
     def it_is_not_retried_itself_while_its_forerunner_has_failed(self, session, fetch, store):
         result = fetch.then(store)("bad")

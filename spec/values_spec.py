@@ -52,11 +52,12 @@ class DescribeAQuickValue:
 
     def it_is_also_made_while_the_program_runs(self):
         # The one above was made when this module was imported.
-        kind = dataclasses.make_dataclass("Kind", ["a", ("b", int, 2)], frozen=True)
+        fields = ["a", ("b", int, 2), ("c", int, 3)]
+        kind = dataclasses.make_dataclass("Kind", fields, frozen=True)
         annotations = kind.__init__.__annotations__
         assert quick(kind) is kind
         assert (kind(1).a, kind(1).b, kind(1, 3).b, kind(b=4, a=5)) == (1, 2, 3, kind(5, 4))
-        assert vars(kind(1)) == {"a": 1, "b": 2}
+        assert vars(kind(1)) == {"a": 1, "b": 2, "c": 3}
         with pytest.raises(TypeError, match=r"__init__\(\) missing 1 required .*'a'"):
             kind()
         assert kind.__init__.__annotations__ == annotations

@@ -64,4 +64,4 @@ def _value(part: Dict[str, Any], load_result: Callable[[str], Any]) -> Any:
         return TaskCancelled(part["cancelled"])
     if "failed" in part:
         return TaskFailed(part["failed"], part["traceback"])
-    return load_result("null" if part["result"] is None else part["result"])
+    return load_result(part["result"])
