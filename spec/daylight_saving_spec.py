@@ -219,7 +219,8 @@ class DescribeOddZones:
         where = ChangingZone(0, (datetime(2024, 5, 1, 2, 30, 0, 1), minutes))
         last = at("2024-05-01 02:30")
         assert next_run(parse(text), at("2024-05-01 02:29"), where) == last
-        assert previous_run(parse(text), last + timedelta(microseconds=1), where) == last
+        for later in (timedelta(microseconds=1), timedelta(minutes=10)):
+            assert previous_run(parse(text), last + later, where) == last
 
     def it_holds_where_a_gap_and_a_fold_are_close(self):
         # The fold shows what the gap left out, for the first time; it has been made up for.

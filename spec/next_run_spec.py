@@ -192,6 +192,13 @@ class DescribeTheEndsOfTime:
 
 
 class DescribeStretches:
+    def it_may_lead_back_to_the_first_moment_of_all(self):
+        first = datetime(1, 1, 1, tzinfo=UTC)
+        for later in (timedelta(microseconds=1), timedelta(days=200)):
+            assert previous_run(parse("@yearly"), first + later, UTC) == first
+        assert previous_run(parse("* * * * *"), first + timedelta(microseconds=1), UTC) == first
+        assert previous_run(parse("* * * * *"), first, UTC) is None
+
     def it_may_end_with_the_first_moment_of_all(self):
         before = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
         first = datetime(1, 1, 1, tzinfo=UTC)

@@ -151,3 +151,12 @@ class DescribeWhatIsNoOverlap:
             bench.clock.advance(minutes=1)
             assert len(house.tick().fired) == 1
             assert [task.state for task in work(bench.engine())] == [TaskState.FAILED]
+
+
+def it_leaves_out_what_would_be_made_up_too_where_it_skips(bench, clean):
+    bench.schedule(clean, "0 * * * *", missed="once", overlap="skip")
+    bench.clock.advance(hours=1)
+    assert len(bench.engine(runs=False, keeps_house=True).tick().fired) == 1
+    bench.clock.advance(hours=2, minutes=30)
+    # The machine was off; the run of one o'clock still waits.
+    assert bench.engine(runs=False, keeps_house=True).tick().fired == ()

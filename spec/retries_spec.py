@@ -23,6 +23,7 @@ it all its retries anew. In place there is nobody to try again later: the first 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import List
 
@@ -98,6 +99,31 @@ class DescribeDelay:
 
 
 class DescribeFailedAttempt:
+    @table("""
+    failures | cap    | drawn | seconds
+    0        | 3600.0 | 0.5   | 2.5
+    2        | 3600.0 | 0.5   | 10.0
+    2        | 8.0    | 0.25  | 2.0
+    """)
+    def it_waits_longer_with_each_failure_up_to_the_cap(
+        self, failures: str, cap: str, drawn: str, seconds: str
+    ) -> None:
+        task = running(9, None, backoff_cap_seconds=float(cap))
+        task = replace(task, failures=int(failures))
+        event = after_attempt(task, BOOM, NOW, float(drawn))
+        assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=float(seconds)))
+
+    def it_waits_as_long_as_the_task_asks_for(self) -> None:
+        event = after_attempt(running(1), RetryAsked(BOOM.failure, 5.0), NOW)
+        assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=5))
+        event = after_attempt(running(1), RetryAsked(BOOM.failure), NOW)
+        assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=60))
+
+    def it_is_final_where_the_exception_is_worth_no_other_attempt(self) -> None:
+        task = running(9, no_retry_on=("builtins:ValueError",))
+        raised = replace(BOOM, kinds=("builtins:ValueError", "builtins:Exception"))
+        assert after_attempt(task, raised, NOW) == Failed(BOOM.failure, NOW)
+
     def it_is_final_without_retries(self) -> None:
         assert after_attempt(running(0), BOOM, NOW) == Failed(BOOM.failure, NOW)
 
