@@ -216,19 +216,11 @@ class DescribeATimeoutThatEndedTheWorker:
         )
         return claim(new_task(message, "t-1", NOW))
 
-    def it_is_a_failure_of_the_attempt(self):
-        assert after_timeout(self.running(), at(95), 0.5) == Failed(self.failure, at(95))
-
     def it_is_tried_again_as_after_any_failure(self):
-        event = after_timeout(self.running(retries=1), at(95), 0.5)
-        assert event == AttemptFailed(self.failure, at(95), at(97.5))
-
-    def it_is_tried_again_only_where_a_timeout_is_worth_it(self):
-        timeout = ("autocron.core.errors:TaskTimeout",)
-        worth = after_timeout(self.running(retries=1, retry_on=timeout), at(95), 0.5)
-        assert worth == AttemptFailed(self.failure, at(95), at(97.5))
-        not_worth = after_timeout(self.running(retries=1, no_retry_on=timeout), at(95), 0.5)
-        assert not_worth == Failed(self.failure, at(95))
+        for drawn, delay in ((0.5, 2.5), (0.0, 0.0)):
+            event = after_timeout(self.running(retries=1), at(95), drawn)
+            assert event == AttemptFailed(self.failure, at(95), at(95 + delay))
+        assert after_timeout(self.running(retries=1), at(95)).run_at == at(95)
 
     def it_is_no_death(self, bench):
         @bench.app.delay

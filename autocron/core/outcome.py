@@ -166,7 +166,7 @@ def after_loss(task: Task, charged: bool, now: datetime) -> Event:
     return WorkerLost(charged, now)
 
 
-def after_timeout(task: Task, now: datetime, drawn: float) -> Event:
+def after_timeout(task: Task, now: datetime, drawn: float = 0.0) -> Event:
     """Tell what it means for a running task that its worker was ended since it took too long.
 
     Arguments:
