@@ -242,6 +242,10 @@ class DescribeIntegers:
 
     def it_writes_others_as_plain_json(self):
         assert dump_result(2**64) == "18446744073709551616"
+        for value in (2**2000 - 1, 1 - 2**2000):
+            assert dump_result(value) == str(value)
+        for value in (2**2000, -(2**2000)):
+            assert dump_result(value) == f'{{"$int":"{value:#x}"}}'
 
     def it_names_a_key_that_python_can_not_write(self):
         assert refusal({10**5000: object()}).path == "message[...]"
@@ -347,8 +351,11 @@ class DescribeDatesAndTimes:
 
     def it_says_what_to_install_when_a_zone_is_not_known(self):
         text = '{"$datetime":{"at":"2024-10-27T02:30:00","zone":"Mars/Olympus_Mons"}}'
-        with pytest.raises(NotStorable, match=r"'Mars/Olympus_Mons' is not known here; .*zones"):
+        with pytest.raises(
+            NotStorable, match=r"'Mars/Olympus_Mons' is not known here; .*zones"
+        ) as caught:
             load_result(text)
+        assert caught.value.path == "the stored result"
 
     @needs_zones
     @pytest.mark.parametrize("key", ["../../etc/passwd", "/etc/passwd", "Europe", ""])
@@ -675,6 +682,10 @@ class DescribeRefusals:
             dump_call(args, kwargs, ("first", "second"))
         assert caught.value.path == path
 
+    def it_says_what_a_keyword_is_that_is_no_text(self):
+        with pytest.raises(NotStorable, match=r"^a keyword is of type int, which can not be kept"):
+            dump_call((), {1: 1})
+
     def it_counts_arguments_where_the_parameters_are_not_known(self):
         with pytest.raises(NotStorable, match=r"^\*args\[3\] is of type"):
             dump_call((0, 1, 2, Secret()), {})
@@ -715,6 +726,7 @@ class DescribeDepth:
     def it_keeps_100_levels_and_refuses_the_next(self, wrap):
         value = nested(100, wrap)
         assert anatomy(round_trip(value)) == anatomy(value)
+        assert load_call(dump_call((value,), {"key": value})) == ((value,), {"key": value})
         assert str(refusal(wrap(value))) == (
             "message is nested more than 100 levels deep, which is the limit; use a flatter form "
             'of it, or choose start(serializer="pickle")'

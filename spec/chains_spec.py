@@ -372,8 +372,8 @@ class DescribeAChain:
         assert session.backend.retry(callback.id) is False
         assert callback.status == "cancelled"
 
-    def it_ends_when_its_forerunner_does(self, session, fetch, store):
-        result = fetch.options(minutes=5).then(store)("bad")
+    def it_ends_when_its_forerunner_does(self, session, fetch, shrink, store):
+        result = fetch.options(minutes=5).then(shrink).then(store)("bad")
         session.travel(minutes=5, raise_errors=False)
         assert session.backend.get(result.id).finished_at == session.now()
 

@@ -222,6 +222,18 @@ class DescribeOddZones:
         for later in (timedelta(microseconds=1), timedelta(minutes=10)):
             assert previous_run(parse(text), last + later, where) == last
 
+    def it_holds_where_a_small_fold_lies_in_a_large_one(self):
+        # May 1 comes twice but for its first hours; meanwhile the clock goes back once more.
+        where = ChangingZone(
+            720, (datetime(2024, 5, 1, 12), -480), (datetime(2024, 5, 1, 22), -540)
+        )
+        assert next_run(parse("0 18 * * *"), at("2024-05-01 00:00"), where) == at(
+            "2024-05-01 06:00"
+        )
+        for after in ("06:00", "11:59", "12:00", "21:59", "22:10"):
+            run = next_run(parse("0 18 * * *"), at(f"2024-05-01 {after}"), where)
+            assert run == at("2024-05-03 03:00")  # 18:00 on May 2
+
     def it_holds_where_a_gap_and_a_fold_are_close(self):
         # The fold shows what the gap left out, for the first time; it has been made up for.
         near = ChangingZone(0, (datetime(2024, 5, 1, 2), 60), (datetime(2024, 5, 2, 2), 0))

@@ -246,6 +246,9 @@ class DescribeSlips:
     0-59 2 * * *      | '0-59 2 * * *' runs every minute from 02:00 to 02:59; to run once write '0 2 * * *'
     */1 2 * * 1-5     | '*/1 2 * * 1-5' runs every minute from 02:00 to 02:59; to run once write '0 2 * * 1-5'
     * 2,14 * * *      | '* 2,14 * * *' runs every minute of hours 2 and 14; to run once in each hour write '0 2,14 * * *'
+    30 * 2 * * *      | '30 * 2 * * *' runs at second 30 of every minute of hour 2; to run once write '30 0 2 * * *'
+    * */2 * * *       | '* */2 * * *' runs every minute of hours 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 22; to run once in each hour write '0 */2 * * *'
+    1,*/45 * * * *    | '*/45' in the minute field of '1,*/45 * * * *' is not even: it starts anew at 0, and the last step is 15 instead of 45
     * */6 * * *       | '* */6 * * *' runs every minute of hours 0, 6, 12 and 18; to run once in each hour write '0 */6 * * *'
     0 * 2 * * *       | '0 * 2 * * *' runs every minute from 02:00 to 02:59; to run once write '0 0 2 * * *'
     * * 2 * * *       | '* * 2 * * *' runs every second of every minute of hour 2; to run once write '0 0 2 * * *'

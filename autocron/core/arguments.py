@@ -79,7 +79,7 @@ def dump_call(args: Tuple[Any, ...], kwargs: Dict[str, Any], parameters: Sequenc
             root = "a keyword"
             if type(keyword) is not str:
                 _refuse_type(type(keyword))
-            _encode(keyword, 0)  # A keyword can be any text, so also one that can not be kept.
+            _encode_text(keyword)  # A keyword can be any text, so also one that can not be kept.
             root = keyword
             keywords[keyword] = _encode(value, 0)
         if len(keywords) == 1:
