@@ -15,23 +15,30 @@ from typing import Dict, List, Tuple
 from autocron.core.machine import TRANSITIONS
 from autocron.core.task import TaskState
 
-WIDTH, HEIGHT = 860, 400
+WIDTH, HEIGHT = 910, 400
 BOX_WIDTH, BOX_HEIGHT = 132, 50
 
 Point = Tuple[float, float]
 
 PLACES: Dict[TaskState, Point] = {
-    TaskState.WAITING: (160, 150),
-    TaskState.RUNNING: (450, 150),
-    TaskState.SUCCEEDED: (740, 60),
-    TaskState.FAILED: (740, 240),
-    TaskState.CANCELLED: (110, 350),
+    TaskState.WAITING: (210, 150),
+    TaskState.RUNNING: (500, 150),
+    TaskState.SUCCEEDED: (790, 60),
+    TaskState.FAILED: (790, 240),
+    TaskState.CANCELLED: (160, 350),
 }
 
 # How far the middle of an arrow lies from the straight line, to the left of its direction. An arrow
 # that has one in the other direction beside it swings by itself.
 SWINGS: Dict[Tuple[TaskState, TaskState], float] = {
-    (TaskState.FAILED, TaskState.WAITING): 105,
+    (TaskState.FAILED, TaskState.WAITING): 115,
+    (TaskState.RUNNING, TaskState.CANCELLED): 62,
+}
+
+# On which side of its state an arrow leaves that leads back to it.
+LOOPS: Dict[TaskState, Point] = {
+    TaskState.WAITING: (-1, 0),
+    TaskState.RUNNING: (0, -1),
 }
 
 
@@ -122,6 +129,8 @@ def _start(theme: Theme) -> str:
 def _arrow(
     pair: Tuple[TaskState, TaskState], labels: List[str], both_ways: bool, theme: Theme
 ) -> str:
+    if pair[0] is pair[1]:
+        return _loop(pair[0], labels, theme)
     here, there = PLACES[pair[0]], PLACES[pair[1]]
     swing = SWINGS.get(pair, 22 if both_ways else 0)
     length = math.dist(here, there)
@@ -147,6 +156,29 @@ def _arrow(
     return (
         f'<path d="{path}" stroke="{theme.line}" stroke-width="1.5" fill="none" '
         'marker-end="url(#tip)"/>'
+    ) + _label(at, labels, anchor, theme)
+
+
+def _loop(state: TaskState, labels: List[str], theme: Theme) -> str:
+    """An arrow from a state to itself, with its label on the outer side."""
+    (x, y), (out_x, out_y) = PLACES[state], LOOPS[state]
+    foot = (x + out_x * (BOX_WIDTH / 2 + 4), y + out_y * (BOX_HEIGHT / 2 + 4))
+    # Along the edge it is as wide as it reaches out.
+    along, reach = (abs(out_y) * 14, abs(out_x) * 10), 44
+    points = [
+        (foot[0] + side * along[0] + out * out_x, foot[1] + side * along[1] + out * out_y)
+        for side, out in ((-1, 0), (-2, reach), (2, reach), (1, 0))
+    ]
+    start, first, second, end = map(_at, points)
+    top = (foot[0] + 0.75 * reach * out_x, foot[1] + 0.75 * reach * out_y)
+    if out_x:
+        anchor, at = ("end" if out_x < 0 else "start"), (top[0] + 8 * out_x, top[1] + 5)
+    else:
+        rows = 18 * (len(labels) - 1)
+        anchor, at = "middle", (top[0], top[1] + (20 if out_y > 0 else -10 - rows))
+    return (
+        f'<path d="M{start} C{first} {second} {end}" stroke="{theme.line}" stroke-width="1.5" '
+        'fill="none" marker-end="url(#tip)"/>'
     ) + _label(at, labels, anchor, theme)
 
 
