@@ -14,6 +14,7 @@ from autocron.app import App
 from autocron.core.outcome import MAX_DEATHS
 from autocron.core.task import Message, TaskState
 from autocron.testing.faults import Faults
+from autocron.testing.machine import TROUBLE_PAUSE
 from autocron.testing.scenario import Reader
 from autocron.testing.simulator import Simulation, read_scenario
 
@@ -97,6 +98,7 @@ def a_scenario(seed, app):
 
     # Drawn apart, so that the seeds that once found something still play the same history.
     later = random.Random(f"explorer, power {seed}")
+    latest = random.Random(f"explorer, races {seed}")
 
     def sometimes(share, value, otherwise, chance=chance):
         return value() if chance.random() < share else otherwise
@@ -132,6 +134,8 @@ def a_scenario(seed, app):
             full_disk=sometimes(0.2, lambda: [period(5 * MINUTE)], []),
             power_cuts=sometimes(0.3, lambda: later.choice([5, 20]), 0, later),
             second_supervisors=sometimes(0.3, lambda: later.choice([5, 30]), 0, later),
+            restarts=sometimes(0.3, lambda: latest.choice([5, 30]), 0, latest),
+            races=sometimes(0.3, lambda: 0.3, 0, latest),
             until=START + FAULTY,
         ),
         call=False,
@@ -174,6 +178,9 @@ class Explorer:
         self.taken_back = 0
         self.losses = {}
         self.charged = {}
+        self.failures = {}
+        self.invoked = set()
+        self._watch_invocations()
         self.power_cuts = 0
         self.starts = {}
         self.steps = 0
@@ -184,6 +191,19 @@ class Explorer:
         calls = [(START + FAULTY * chance.random(), chance.choice(callables)) for _ in range(count)]
         return replace(scenario, calls=sorted([*scenario.calls, *calls], key=lambda call: call[0]))
 
+    def _watch_invocations(self):
+        """Let no worker run the function of an attempt again, whatever becomes of its outcome."""
+        deciding = self.machine._deciding
+        invoke = deciding.invoke
+
+        def watched(task, hand):
+            attempt = (task.id, task.attempt, task.worker)
+            assert attempt not in self.invoked, f"it is run again: {told(task)}"
+            self.invoked.add(attempt)
+            return invoke(task, hand)
+
+        deciding.invoke = watched
+
     def _with_locks(self, scenario):
         """Add calls with locks, unique keys and priorities, of a function that nobody knows."""
         chance = random.Random(f"locks {self.seed}")
@@ -191,6 +211,11 @@ class Explorer:
             (START + FAULTY * chance.random(), self._locked_call(chance))
             for _ in range(chance.randrange(12))
         ]
+        crowd = random.Random(f"crowd {self.seed}")
+        if crowd.random() < 0.3:
+            calls += [
+                (START + FAULTY * crowd.random(), self._locked_call(crowd)) for _ in range(60)
+            ]
         return replace(scenario, calls=sorted([*scenario.calls, *calls], key=lambda call: call[0]))
 
     def _locked_call(self, chance):
@@ -230,6 +255,7 @@ class Explorer:
         self._look_at_what_is_new()
         self._look_at_what_was_taken_back()
         self._look_at_power_cuts()
+        self._look_whether_someone_looks()
         now = self.machine.clock.now()
         running = self.store.find(state=TaskState.RUNNING)
         workers = [task.worker for task in running]
@@ -337,11 +363,37 @@ class Explorer:
                 del self.ended[task_id]
                 self.open.add(task_id)
 
+    def _look_whether_someone_looks(self):
+        """Where a worker is idle nothing is left lying: it was woken, or has planned to look."""
+        faults = self.machine.scenario.faults
+        marks = {what for _, what, _ in self.machine.recorder.marks}
+        if faults.lost_commits or "clock" in marks:
+            return  # A process that dies before it wakes another one leaves that to the slow poll.
+        idle = [worker for worker in self.machine.workers if worker.task is None]
+        task = self.store.claimable(self.machine.clock.now())
+        if task is not None and idle:
+            true_at = self.machine.clock.true_at
+            trouble = self.machine._faulty is not None
+            soon = true_at + TROUBLE_PAUSE if trouble else true_at
+            looks = [worker for worker in idle if worker.due_at is not None]
+            assert any(worker.due_at <= soon for worker in looks), f"nobody looks: {told(task)}"
+
     def _look_at_attempts(self, task):
-        charged = self.charged.get(task.id, 0)
-        assert task.deaths <= charged, f"more deaths than were charged ({charged}): {told(task)}"
-        assert task.deaths < MAX_DEATHS, f"too many deaths: {told(task)}"
-        assert task.failures <= task.policy.retries + 1, f"too many failures: {told(task)}"
+        # The last death is the task's end, and counted as its failure.
+        charged = min(self.charged.get(task.id, 0), MAX_DEATHS - 1)
+        assert task.deaths == charged, f"{task.deaths} deaths, {charged} charged: {told(task)}"
+        died = task.failure is not None and task.failure.type == "WorkerDied"
+        is_worth_it = not died and task.expires_at is None
+        if task.state is TaskState.FAILED and is_worth_it:
+            assert task.failures == task.policy.retries + 1, f"gave up too soon: {told(task)}"
+        allowed = task.policy.retries + task.state.is_final
+        assert task.failures <= allowed, f"too many failures: {told(task)}"
+        if task.state is TaskState.WAITING and task.failures > self.failures.get(task.id, 0):
+            due_at = self.machine.clock.now() + timedelta(seconds=task.policy.backoff_seconds)
+            # Whoever has seen a clock that was set has moved it along, in the same step.
+            is_set = any(what == "clock" for _, what, _ in self.machine.recorder.marks)
+            assert is_set or task.run_at == due_at, f"it is tried again too soon: {told(task)}"
+        self.failures[task.id] = task.failures
         most = 1 + task.failures + self.losses.get(task.id, 0)
         assert task.attempt <= most, f"more attempts than reasons for them: {told(task)}"
 

@@ -26,9 +26,12 @@ was written before it. So a task may run again that had ended, and none is lost.
 **Two supervisors at once**, one of which does not know that it was deposed, can not be, because of
 the kernel's lock; if it could, an occurrence would still give one task.
 
+**A restart** in order gives each worker five seconds for the task in hand; then it hands it back,
+charged nothing. **A race**: of two idle workers that see the same task, one gets it.
+
 **Exploring the engine.** Under random faults (workers and supervisors killed, machine off, stalls
-beyond patience, commits that fail or kill, a full disk, power cuts, a second supervisor, a clock
-that is set) these hold after every
+beyond patience, commits that fail or kill, a full disk, power cuts, a second supervisor, restarts,
+races, a clock that is set) these hold after every
 step: a running task has one holder, who is there; a worker holds one task; what was accepted is not
 lost; what has ended stays ended; attempts have reasons; an occurrence gives one task; nothing runs
 before its time; of the tasks with one lock one runs. And some time after the last fault, all that
@@ -46,6 +49,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from autocron.core.errors import AutocronError, InvalidSchedule
+from autocron.core.events import Claimed, WorkerLost
+from autocron.core.machine import apply
+from autocron.core.outcome import after_loss
 from autocron.testing.faults import Faults
 from autocron.testing.simulator import simulate
 from spec.explorer import FEATURES, Broken, Explorer
@@ -395,6 +401,54 @@ class DescribeTwoSupervisors:
         assert len(set(plan.skips)) == 720
 
 
+class DescribeARestart:
+    @table("""
+    seconds | outcomes               | workers
+    4       | succeeded              | worker-1
+    60      | handed back, succeeded | worker-1, worker-1.2
+    """)
+    def it_gives_each_worker_its_grace_and_charges_nothing(self, app, seconds, outcomes, workers):
+        @app.delay
+        def work(): ...
+
+        for seed in range(20):
+            plan = simulate(
+                app,
+                start="2024-01-01 12:00",
+                end="2024-01-01 12:05",
+                tz="UTC",
+                seed=seed,
+                enqueue=[("2024-01-01 12:00", work, ())],
+                durations=float(seconds),
+                faults=Faults(restarts=400, until="2024-01-01 12:00:05"),
+            )
+            if [at.minute for at, what, _ in plan.marks if what == "restart"] == [0]:
+                assert ", ".join(run.outcome for run in plan.runs()) == outcomes
+                assert ", ".join(run.worker for run in plan.runs()) == workers
+                assert {run.attempt for run in plan.runs()} == {1}
+                return
+        raise AssertionError("no seed restarts just once")
+
+
+class DescribeARace:
+    def it_lets_one_worker_have_each_task(self, app):
+        @app.delay
+        def work(): ...
+
+        plan = simulate(
+            app,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            workers=3,
+            enqueue=[(f"2024-01-01 12:{minute:02}", work, ()) for minute in range(60)],
+            faults=Faults(races=0.5),
+        )
+        assert len(plan.runs()) == 60
+        # Without races the first one would be quicker than the others, each time.
+        assert {run.worker for run in plan.runs()} == {"worker-1", "worker-2", "worker-3"}
+
+
 class DescribeTheSameSeed:
     @pytest.fixture
     def everything(self, shop):
@@ -416,6 +470,8 @@ class DescribeTheSameSeed:
                 lost_commits=0.02,
                 power_cuts=0.5,
                 second_supervisors=0.5,
+                restarts=0.5,
+                races=0.5,
             ),
         }
 
@@ -473,6 +529,8 @@ class DescribeBadInput:
     {"faults": Faults(power_cuts=-1)}                 | faults.power_cuts .*-1 is not a number
     {"faults": Faults(power_cuts="often")}            | faults.power_cuts: 'often' is no list
     {"faults": Faults(power_cuts=["noon"])}           | faults.power_cuts: 'noon' is no instant
+    {"faults": Faults(restarts=-1)}                   | faults.restarts: -1 is not a number
+    {"faults": Faults(races=2)}                       | faults.races: 2 is not a number from 0 to 1
     {"faults": Faults(second_supervisors="x")}        | faults.second_supervisors: 'x' is not a num
     {"store": "relative.db"}                          | absolute
     {"store": 5}                                      | is none of 'plain'
@@ -523,8 +581,7 @@ class DescribeBadInput:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def it_keeps_every_invariant_under_random_faults(chunk):
-    for seed in range(FIRST_SEED + chunk, FIRST_SEED + SEEDS, CHUNKS):
-        Explorer(seed).play()
+    _explore(FIRST_SEED + chunk, FIRST_SEED + SEEDS, CHUNKS)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -540,6 +597,48 @@ seed | found
 """)
 def it_keeps_them_where_it_once_did_not(seed, found):
     Explorer(int(seed)).play()
+
+
+def _explore(first, end, step=1):
+    for seed in range(first, end, step):
+        Explorer(seed).play()
+
+
+def _fires_whatever_the_watermark(self, schedule, moved, message, unless_active):
+    with self.store.transaction():
+        self.store.swap_schedule(schedule, moved)
+        return self._add_unless(unless_active, schedule.key, message, moved.watermark_at)
+
+
+def _takes_whoever_was_quicker(self, task, now):
+    running = apply(task, Claimed(self._worker, now))
+    self.store.swap(task, running)
+    return running
+
+
+@pytest.mark.parametrize(
+    ("place", "bug", "told"),
+    [
+        ("autocron.engine.Engine.store_occurrence", _fires_whatever_the_watermark, "ran as"),
+        ("autocron.engine.Engine._take", _takes_whoever_was_quicker, "but stored is"),
+        ("autocron.engine.Engine.wake", lambda self: None, "nobody looks|long after the last"),
+        (
+            "autocron.engine.after_loss",
+            lambda task, charged, now: after_loss(task, True, now),
+            "0 charged",
+        ),
+        (
+            "autocron.engine.HandedBack",
+            lambda: WorkerLost(charged=True),
+            "0 charged|more attempts than reasons",
+        ),
+    ],
+    ids=["no watermark", "no swap", "no wake-up", "innocents charged", "hand-back charged"],
+)
+def it_finds_a_bug_that_is_planted(monkeypatch, place, bug, told):
+    monkeypatch.setattr(place, bug)
+    with pytest.raises(Broken, match=told):
+        _explore(1000, 1030)
 
 
 def it_explores_alike_on_every_store(tmp_path):

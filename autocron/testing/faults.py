@@ -10,9 +10,10 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Callable, Iterator, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Union
 
 from autocron.core.errors import StoreError
+from autocron.core.task import Task
 from autocron.ports import Store
 
 Period = Tuple[datetime, datetime]
@@ -54,6 +55,10 @@ class Faults:
             that from happening; if it did not, an occurrence would run once nevertheless.
         hangs: The share (0 to 1) of attempts longer than their ``timeout`` that do not end when
             they are told to; their worker is ended, and replaced.
+        restarts: How many times an hour the application is stopped in order and started again, as
+            for a new version. What workers have in hand after their grace of five seconds they hand
+            back, charged nothing.
+        races: The share (0 to 1) of looks of an idle worker at which another idle one is quicker.
         until: No fault by rate or share happens from this instant on; None is to the end.
     """
 
@@ -64,6 +69,8 @@ class Faults:
     power_cuts: Union[float, Sequence[Any]] = 0.0
     second_supervisors: float = 0.0
     hangs: float = 0.0
+    restarts: float = 0.0
+    races: float = 0.0
     until: Any = None
 
 
@@ -75,11 +82,13 @@ class FaultyStore:
         now: Tells the true time.
         full_disk: When the disk is full.
         lost_commits: The share of transactions that go wrong.
+        races: The share of looks for a due task at which another worker is quicker.
         until: Until when they do.
         chance: Draws which.
 
     Attributes:
         is_stepped: Whether a process is being stepped, which could die of it.
+        overtake: Lets another worker be quicker than the one that is being stepped.
     """
 
     def __init__(
@@ -88,6 +97,7 @@ class FaultyStore:
         now: Callable[[], datetime],
         full_disk: Sequence[Period],
         lost_commits: float,
+        races: float,
         until: datetime,
         chance: random.Random,
     ) -> None:
@@ -95,10 +105,13 @@ class FaultyStore:
         self._now = now
         self._full_disk = full_disk
         self._lost_commits = lost_commits
+        self._races = races
         self._until = until
         self._chance = chance
         self._depth = 0
+        self._is_overtaking = False
         self.is_stepped = False
+        self.overtake: Callable[[], None]
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._store, name)
@@ -112,6 +125,18 @@ class FaultyStore:
                 return operation(*values, **options)
 
         return write
+
+    def claimable(self, now: datetime, queues: Optional[Sequence[str]] = None) -> Optional[Task]:
+        """Return the task to run next; outside of a transaction it may be gone by then."""
+        task = self._store.claimable(now, queues)
+        is_raced = task is not None and self._depth == 0 and not self._is_overtaking
+        if is_raced and self._happens(self._races):
+            self._is_overtaking = True
+            try:
+                self.overtake()
+            finally:
+                self._is_overtaking = False
+        return task
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -131,8 +156,11 @@ class FaultyStore:
             raise ProcessDeath
 
     def _draw(self) -> str:
-        if not (self.is_stepped and self._lost_commits) or self._now() >= self._until:
-            return ""
-        if self._chance.random() >= self._lost_commits:
+        if not self._happens(self._lost_commits):
             return ""
         return self._chance.choice(("error", "dies before", "dies after"))
+
+    def _happens(self, share: float) -> bool:
+        if not (self.is_stepped and share) or self._now() >= self._until:
+            return False
+        return self._chance.random() < share

@@ -59,19 +59,22 @@ class Machine:
             self._unsynced = UnsyncedStore(store, self.chance)
             store = cast(Store, self._unsynced)
         self._faulty: Optional[FaultyStore] = None
-        if scenario.full_disk or scenario.faults.lost_commits:
+        if scenario.full_disk or scenario.faults.lost_commits or scenario.faults.races:
             self._faulty = FaultyStore(
                 store,
                 lambda: self.clock.true_at,
                 scenario.full_disk,
                 scenario.faults.lost_commits,
+                scenario.faults.races,
                 scenario.faults_until,
                 self.chance,
             )
+            self._faulty.overtake = self._overtake
         self.used_store = store if self._faulty is None else cast(Store, self._faulty)
         self.accepted: List[str] = []
         self.keeper: Optional[House] = None
         self.workers: List[Worker] = []
+        self._stepped: Optional[Worker] = None
         self.is_off = False
         self._keeper_due_at: Optional[datetime] = None
         # The name of each, whether its death is charged, and whether it was ended for its task.
@@ -207,11 +210,11 @@ class Machine:
         """Step a process; only then can a commit be lost."""
         if self._faulty is None:
             return step(*values)
-        self._faulty.is_stepped = True
+        before, self._faulty.is_stepped = self._faulty.is_stepped, True
         try:
             return step(*values)
         finally:
-            self._faulty.is_stepped = False
+            self._faulty.is_stepped = before
 
     # -- workers ------------------------------------------------------------------------------
 
@@ -244,6 +247,7 @@ class Machine:
         if due_at is not None and worker.due_at != due_at:
             return
         worker.due_at = None
+        self._stepped = worker
         was_idle = worker.task is None
         try:
             tick = worker.step(not worker.is_leaving)
@@ -270,6 +274,14 @@ class Machine:
             self.workers.remove(worker)
         elif tick.next_at is not None:
             self._plan_worker(worker, self.clock.true(tick.next_at))
+
+    def _overtake(self) -> None:
+        """Step an idle worker in the middle of the step of another one."""
+        stepped = self._stepped
+        idle = [one for one in self.workers if one.task is None and one is not stepped]
+        if stepped is not None and stepped.task is None and idle:
+            self._step_worker(self.chance.choice(idle))
+            self._stepped = stepped
 
     def _begin(self, worker: Worker, task: Task) -> None:
         ends_at = self.clock.true_at + self._deciding.duration(task)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Callable, List, Optional
 
 from autocron.core.errors import StoreError
+from autocron.core.task import Task
 from autocron.ports import Store
 from autocron.testing.faults import ProcessDeath
 from autocron.testing.machine import TROUBLE_PAUSE, Action, Machine
 from autocron.testing.recorder import Recorder
 from autocron.testing.scenario import Scenario
-from autocron.testing.virtual_processes import House
+from autocron.testing.virtual_processes import House, Worker
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -20,6 +22,8 @@ _SECOND = timedelta(seconds=1)
 IDLE = timedelta(seconds=30)
 # The machine is up again so long after the power failed.
 BOOT = timedelta(seconds=60)
+# So long dismissed workers have for the task in hand, as in the shell.
+GRACE = timedelta(seconds=5)
 LONGEST_STALL_SECONDS = 600.0
 LONGEST_OVERLAP_SECONDS = 180.0
 
@@ -60,6 +64,7 @@ class MachineInTrouble(Machine):
             (scenario.faults.stalls, self._stall),
             (scenario.power_cut_rate, self._cut_power),
             (scenario.faults.second_supervisors, self._depose),
+            (scenario.faults.restarts, self._restart),
         ):
             if rate:
                 self._repeat(rate, action)
@@ -149,6 +154,36 @@ class MachineInTrouble(Machine):
         self._step_supervisor()
         if self.keeper is not None and is_replaced:
             self._start_worker(worker.slot)
+
+    def _restart(self) -> None:
+        """Stop the application in order; when the workers have had their grace, start it again."""
+        if self.keeper is None:
+            return
+        self.recorder.marks.append((self.clock.true_at, "restart", 0.0))
+        self.keeper, self._lost = None, []
+        for worker in list(self.workers):
+            self._dismiss(worker)
+        self._at(self.clock.true_at + GRACE, self._end_grace, list(self.workers))
+
+    def _end_grace(self, dismissed: List[Worker]) -> None:
+        for worker in dismissed:
+            if worker in self.workers and worker.task is not None and not worker.is_stalled:
+                self._hand_back(worker, worker.task)
+        if not self.is_off and self.keeper is None:
+            self._start_supervisor(f"service-{next(self._boots)}")
+
+    def _hand_back(self, worker: Worker, task: Task) -> None:
+        self.recorder.ended(task, worker.name, self.clock.now(), "handed back")
+        self.workers.remove(worker)
+        worker.due_at = worker.task = None
+        hand_back: Callable[..., Any] = worker.engine.hand_back
+        if self._unsynced is not None:
+            hand_back = partial(self._unsynced.as_worker, hand_back)
+        try:
+            self._stepping(hand_back, worker.name)
+        except (StoreError, ProcessDeath):
+            # Whoever comes next finds that this worker is gone, and takes it back.
+            self._lost.append((worker.name, False, False))
 
     def _depose(self) -> None:
         """Let a second supervisor take over from one that does not know, and goes on."""

@@ -10,7 +10,7 @@ from autocron.core.task import Task
 from autocron.ports import Store
 
 # The store's promises are synced; these always are, whoever makes them.
-_SYNCED_WRITES = ("add", "purge", "shift", "swap_schedule", "put_settings")
+_SYNCED_WRITES = ("add", "purge", "shift", "swap_schedule", "put_settings", "put_paused")
 
 
 class UnsyncedStore:
@@ -76,11 +76,11 @@ class UnsyncedStore:
 
     def as_worker(self, step: Callable[..., Any], *values: Any) -> Any:
         """Step a worker; what it notes for itself is not synced."""
-        self._is_worker = True
+        before, self._is_worker = self._is_worker, True
         try:
             return step(*values)
         finally:
-            self._is_worker = False
+            self._is_worker = before
 
     def cut_power(self) -> int:
         """Take back what was not synced: the last transactions, as many as chance has it.

@@ -141,9 +141,9 @@ def read_scenario(
     faults = Faults() if faults is None else faults
     rate, instants, attempts = _crashes(reader, crashes)
     until = faults.until
-    for name in ("stalls", "supervisor_crashes", "second_supervisors"):
+    for name in ("stalls", "supervisor_crashes", "second_supervisors", "restarts"):
         number(f"faults.{name}", getattr(faults, name), 0.0, 3600.0)
-    for name in ("lost_commits", "hangs"):
+    for name in ("lost_commits", "hangs", "races"):
         number(f"faults.{name}", getattr(faults, name), 0.0, 1.0)
     power_cut_rate, power_cuts = reader.rate_or_instants("faults.power_cuts", faults.power_cuts)
     return Scenario(

@@ -96,7 +96,8 @@ class Timeline:
         outages: When the machine was off.
         marks: What else happened to the machine: when, and ``"clock"`` (it was set, by how many
             seconds), ``"supervisor"`` (it was killed), ``"power cut"`` (how many claims and ends of
-            tasks were lost) or ``"second supervisor"`` (for how many seconds there were two).
+            tasks were lost), ``"second supervisor"`` (for how many seconds there were two) or
+            ``"restart"`` (of the application).
     """
 
     entries: Sequence[Entry]
