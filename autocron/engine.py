@@ -18,7 +18,7 @@ from autocron.core.outcome import Outcome, after_attempt, after_hand_back
 from autocron.core.settings import Settings
 from autocron.core.task import Task
 from autocron.firing import CronTicker
-from autocron.operations import PURGE_BATCH, Change, Operations
+from autocron.operations import PURGE_BATCH, Change, Operations, releases
 from autocron.ports import Clock, Invoker, Observer, Store, Waker, Zones
 
 PURGE_EVERY_SECONDS = 30.0
@@ -207,8 +207,8 @@ class Engine(Operations):
             except StoreError as error:
                 return None, None, error
         self._in_hand, self._ended = claimed, None
-        if changes and task.lock is not None:
-            # What waited for this lock may be another worker's to run.
+        if changes and (task.lock is not None or releases(changes, claimed)):
+            # What waited for this lock, or this task, may be another worker's to run.
             self.wake()
         self._tell_all(changes)
         return claimed, changes[0][1] if changes else None, None

@@ -298,6 +298,8 @@ class Operations:
             changes = [(_KINDS[type(event)], after), *self._follow(after)]
             if isinstance(event, Retried):
                 revive(self.store, after, event.at)
+        if releases(changes):
+            self.wake()
         self._tell_all(changes)
         return after
 
@@ -351,7 +353,7 @@ class Operations:
         if not after.feeds or not after.state.is_final:
             return []
         followers = follow(self.store, after, self.clock.now())
-        return [("cancelled", task) for task in followers if task.state.is_final]
+        return [("cancelled" if task.state.is_final else "", task) for task in followers]
 
     def _tell(self, kind: str, task: Task) -> None:
         if self._observer is not None and kind:
@@ -370,6 +372,12 @@ class Operations:
         task = new_task(message, self._new_id(), self.clock.now(), at)
         self.store.add(task)
         return task
+
+
+def releases(changes: Sequence[Change], taken: Optional[Task] = None) -> bool:
+    """Tell whether the end of a task has released others, but for one that is taken already."""
+    waiting = [task for _, task in changes[1:] if task.state is TaskState.WAITING]
+    return any(taken is None or task.id != taken.id for task in waiting)
 
 
 def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:

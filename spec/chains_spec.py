@@ -22,6 +22,8 @@ refused, and so there are no cycles.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autocron import testing
@@ -38,6 +40,7 @@ from autocron.core.errors import (
 from autocron.core.progress import Progress
 from autocron.core.task import Message, TaskState
 from spec.benches import work
+from spec.tables import table
 
 NOW = "2026-03-01 12:00"
 
@@ -443,6 +446,34 @@ class DescribeAChain:
         assert other.tick().next_at is None
         ended = work(engine)
         assert [task.id for task in ended] == [first.id, second.id]
+
+    @table("""
+    count | is_leaving | wakes
+    1     | no         | 0
+    2     | no         | 1
+    1     | yes        | 1
+    """)
+    def it_wakes_a_worker_for_what_its_own_does_not_take(self, bench, count, is_leaving, wakes):
+        @bench.app.delay
+        def note(*args): ...
+
+        message = Message(bench.app.registry.all()[0].name, "[[],{}]")
+        bench.engine().enqueue_all([message], [message], group=False)
+        (held,) = [task for task in bench.store.find() if task.after is not None]
+        for number in range(1, int(count)):
+            bench.store.add(replace(held, id=f"another-{number}"))
+        engine = bench.engine()
+        engine.tick()
+        before = bench.wakes.count
+        engine.tick(claim=is_leaving == "no")
+        assert bench.wakes.count - before == int(wakes)
+
+    def it_wakes_a_worker_for_what_a_cancelled_task_releases(self, bench):
+        message = Message("m:f", "[[],{}]")
+        (task,), _ = bench.engine().enqueue_all([message], [message])
+        before = bench.wakes.count
+        assert bench.engine().cancel(task.id)
+        assert bench.wakes.count == before + 1
 
     def it_runs_in_place_where_autocron_is_not_started(self, fetch, shrink, store):
         assert fetch.then(shrink).then(store)("ab").result == "stored a"
