@@ -486,10 +486,13 @@ class App:
         self,
         database: Union[str, os.PathLike[str]],
         *,
-        workers: Optional[int] = None,
+        workers: Union[int, Mapping[str, int], None] = None,
         tz: Union[str, tzinfo, None] = None,
         serializer: str = "json",
         durability: str = "full",
+        max_tasks_per_worker: Optional[int] = None,
+        max_memory_mb: Optional[float] = None,
+        stop_grace: Optional[float] = None,
     ) -> bool:
         """Let the tasks of this application run in worker processes.
 
@@ -500,13 +503,20 @@ class App:
 
         Arguments:
             database: A name such as ``"project.db"``, kept in ``~/.autocron``, or an absolute path.
-            workers: How many workers run; 0 only attaches. None is what ``--set-max-workers`` says,
-                else 1.
+            workers: How many workers run; 0 only attaches. Or how many for which queues:
+                ``{"default": 2, "mail,bulk": 1}``; ``"*"`` is any queue, and one that no key
+                names is worked on by nobody. None is what ``--set-max-workers`` says, else 1.
             tz: The time zone of cron schedules that name none, and of datetimes without one; None
                 is Django's TIME_ZONE or the system's zone.
             serializer: ``"json"``, or ``"pickle"`` for arguments that JSON can not hold.
             durability: ``"full"`` syncs each call to the disk before it returns; ``"normal"``
                 survives any crash of processes, but a power cut may lose the last moments.
+            max_tasks_per_worker: A worker is replaced after so many tasks; 0 is never. None, here
+                and below, is what the setting of that name says, else its default: never.
+            max_memory_mb: A worker is replaced, between two tasks, once it takes more memory than
+                this, in megabytes; 0 is never, which is the default.
+            stop_grace: How many seconds the tasks in hand have to end when the workers are told to
+                stop; default 5. What has not ended then is handed back, and runs again.
 
         Returns:
             True if calls go to workers.
@@ -539,6 +549,11 @@ class App:
                 tz=None if tz is None else zones.zone_name(tz),
                 serializer=serializer,
                 durability=durability,
+                terms={
+                    "max_tasks_per_worker": max_tasks_per_worker,
+                    "max_memory_mb": max_memory_mb,
+                    "stop_grace": stop_grace,
+                },
             )
             return self._served is not None and self._served.is_serving
 

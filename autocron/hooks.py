@@ -90,6 +90,11 @@ class Hooks:
         for kind, known in self._hooks.items():
             self._hooks[kind] = [one for one in known if one is not hook]
 
+    @property
+    def kinds(self) -> List[str]:
+        """What there are hooks for."""
+        return sorted(kind for kind, known in self._hooks.items() if known)
+
     def listens_to(self, kind: str) -> bool:
         """Tell whether there is a hook for something that happens."""
         return bool(self._hooks.get(kind))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Type, Union
@@ -12,6 +11,7 @@ from autocron.core.outcome import kinds_of
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.rate import parse_rate
 from autocron.core.task import DEFAULT_QUEUE, MAX_PRIORITY, MIN_PRIORITY
+from autocron.core.workforce import QUEUE_NAME, QUEUE_NAME_IN_WORDS
 
 Duration = Union[float, timedelta]
 Moment = Union[datetime, Callable[[], datetime]]
@@ -22,7 +22,6 @@ Key = Union[str, Callable[..., object]]
 MAX_RETRIES = 1_000_000
 MAX_LIMIT = 1_000_000
 MAX_KEY_LENGTH = 200
-_QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _UNIT_SECONDS: Mapping[str, float] = {
     "weeks": 7 * 86400.0,
     "days": 86400.0,
@@ -261,11 +260,8 @@ def _exceptions(name: str, value: object) -> Tuple[str, ...]:
 
 
 def _queue(name: str, value: object) -> str:
-    if not isinstance(value, str) or not _QUEUE.fullmatch(value):
-        raise InvalidTask(
-            f"{name}: {value!r} is no name of a queue: letters, digits, '_', '.' and '-', at most "
-            "64 of them"
-        )
+    if not isinstance(value, str) or not QUEUE_NAME.fullmatch(value):
+        raise InvalidTask(f"{name}: {value!r} is no name of a queue: {QUEUE_NAME_IN_WORDS}")
     return value
 
 

@@ -1,19 +1,25 @@
 """Settings: what a database keeps for all the processes that use it.
 
-=================  ====================  ==================  =======================================
-name               word                  default             meaning
-=================  ====================  ==================  =======================================
-autocron_lock      on, off, true, false  off                 on: ``start()`` starts nothing
-max_workers        1 to 1000             ``start()``'s, 1    how many workers run
-worker_idle_time   0.05 to 86400         30 s                when an idle worker looks unasked
-monitor_idle_time  0.05 to 86400         30 s                when an idle supervisor looks unasked
-result_ttl         0 to ten years        1800 s              how long results are kept
-failure_ttl        0 to ten years        30 days             how long failed tasks are kept
-=================  ====================  ==================  =======================================
+====================  ====================  ================  ======================================
+name                  word                  default           meaning
+====================  ====================  ================  ======================================
+autocron_lock         on, off, true, false  off               on: ``start()`` starts nothing
+max_workers           see workers_spec      ``start()``'s, 1  how many workers run, for which queues
+max_tasks_per_worker  0 to 10^9             0                 a worker is replaced after so many
+max_memory_mb         0 to 10^9             0                 a worker is replaced above so much
+stop_grace            0 to 86400            5 s               what a task in hand has at the end
+worker_idle_time      0.05 to 86400         30 s              when an idle worker looks unasked
+monitor_idle_time     0.05 to 86400         30 s              when an idle supervisor looks unasked
+result_ttl            0 to ten years        1800 s            how long results are kept
+failure_ttl           0 to ten years        30 days           how long failed tasks are kept
+====================  ====================  ================  ======================================
 
 A word is checked before anything is stored. Flags are taken in any case. A word that does not fit
 is an error that names the setting, the word, and what was expected, with its unit and bounds; and
-it changes nothing. ``nan`` and ``inf`` are no numbers, and no count is a fraction.
+it changes nothing. ``nan`` and ``inf`` are no numbers, and no count is a fraction. 0 tasks or
+megabytes is "never".
+
+What ``start()`` is given under these names is checked alike; a flag or a text is no number there.
 """
 
 from __future__ import annotations
@@ -25,7 +31,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import AutocronError
-from autocron.core.settings import NAMES, NUMBERS, InvalidSetting, Settings, check_setting
+from autocron.core.settings import (
+    NAMES,
+    NUMBERS,
+    InvalidSetting,
+    Settings,
+    check_number,
+    check_setting,
+)
 from spec.tables import table
 
 
@@ -34,6 +47,9 @@ class DescribeDefaults:
         assert Settings.read({}) == Settings(
             autocron_lock=False,
             max_workers=None,
+            max_tasks_per_worker=0,
+            max_memory_mb=0.0,
+            stop_grace=5.0,
             worker_idle_time=30.0,
             monitor_idle_time=30.0,
             result_ttl=1800.0,
@@ -68,12 +84,39 @@ class DescribeAFlag:
         assert str(refused.value) == (f"autocron_lock: {word!r} is not one of on, off, true, false")
 
 
+class DescribeWorkers:
+    @table("""
+    word           | stored         | workers
+    1              | 1              | 1
+    007            | 7              | 7
+    1000           | 1000           | 1000
+    mail=1         | mail=1         | 'mail=1'
+    b,a=1, mail=02 | a,b=1,mail=2   | 'a,b=1,mail=2'
+    """)
+    def it_is_a_number_or_one_for_each_queue(self, word, stored, workers):
+        assert check_setting("max_workers", word) == stored
+        assert str(Settings.read({"max_workers": stored}).max_workers) == str(workers)
+
+    @table("""
+    word   | message
+    0      | '0' is not a whole number of workers from 1 to 1000, nor one for each queue, such as default=2,mail=1
+    mail=0 | mail: '0' is not a whole number of workers from 1 to 1000
+    """)  # noqa: E501
+    def it_is_refused_with_what_was_expected(self, word, message):
+        with pytest.raises(InvalidSetting) as refused:
+            check_setting("max_workers", word)
+        assert str(refused.value) == f"max_workers: {message}"
+
+
 class DescribeANumber:
     @table("""
     name              | word      | stored
-    max_workers       | 1         | 1
-    max_workers       | 1000      | 1000
-    max_workers       | 007       | 7
+    max_memory_mb     | 0         | 0
+    max_memory_mb     | 512.5     | 512.5
+    stop_grace        | 0         | 0
+    stop_grace        | 86400     | 86400
+    max_tasks_per_worker | 0      | 0
+    max_tasks_per_worker | 0100   | 100
     worker_idle_time  | 0.05      | 0.05
     worker_idle_time  | 86400     | 86400
     monitor_idle_time | 1e1       | 10
@@ -88,11 +131,13 @@ class DescribeANumber:
 
     @table("""
     name              | word      | expected
-    max_workers       | 0         | a whole number of workers from 1 to 1000
-    max_workers       | 1001      | a whole number of workers from 1 to 1000
-    max_workers       | 1.5       | a whole number of workers from 1 to 1000
-    max_workers       | two       | a whole number of workers from 1 to 1000
-    max_workers       | -1        | a whole number of workers from 1 to 1000
+    max_tasks_per_worker | -1     | a whole number of tasks from 0 to 1000000000
+    max_tasks_per_worker | 1.5    | a whole number of tasks from 0 to 1000000000
+    max_tasks_per_worker | many   | a whole number of tasks from 0 to 1000000000
+    max_memory_mb     | -1        | a number of megabytes from 0 to 1000000000
+    max_memory_mb     | 1GB       | a number of megabytes from 0 to 1000000000
+    stop_grace        | -0.1      | a number of seconds from 0 to 86400
+    stop_grace        | never     | a number of seconds from 0 to 86400
     worker_idle_time  | 0         | a number of seconds from 0.05 to 86400
     worker_idle_time  | 0.049     | a number of seconds from 0.05 to 86400
     monitor_idle_time | 86400.1   | a number of seconds from 0.05 to 86400
@@ -115,14 +160,36 @@ class DescribeANumber:
             with pytest.raises(InvalidSetting):
                 check_setting(name, "9" * 400)
 
-    def it_is_a_whole_number_of_workers(self):
-        workers = Settings.read({"max_workers": "7"}).max_workers
-        assert type(workers) is int
+    def it_is_a_whole_number_of_tasks(self):
+        tasks = Settings.read({"max_tasks_per_worker": "7"}).max_tasks_per_worker
+        assert type(tasks) is int
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("stop_grace", 2.5), ("max_memory_mb", 100), ("max_tasks_per_worker", 7)],
+    )
+    def it_is_taken_as_a_number_by_start(self, name, value):
+        assert check_number(name, value) == value
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("stop_grace", True),
+            ("stop_grace", None),
+            ("stop_grace", float("nan")),
+            ("max_tasks_per_worker", 1.5),
+            ("max_memory_mb", -1),
+            ("max_memory_mb", [1]),
+        ],
+    )
+    def it_is_nothing_else_there(self, name, value):
+        with pytest.raises(InvalidSetting, match=name):
+            check_number(name, value)
 
     @given(st.sampled_from(list(NUMBERS)), st.data())
     def it_means_the_same_after_it_was_stored(self, name, data):
         smallest, largest, _ = NUMBERS[name]
-        if name == "max_workers":
+        if name == "max_tasks_per_worker":
             number = data.draw(st.integers(int(smallest), int(largest)))
         else:
             number = data.draw(st.floats(smallest, largest))
@@ -137,5 +204,5 @@ class DescribeANumber:
             stored = check_setting(name, word)
         except InvalidSetting:
             return
-        assert stored in ("on", "off") or float(stored) >= 0
+        assert stored in ("on", "off") or name == "max_workers" or float(stored) >= 0
         Settings.read({name: stored})

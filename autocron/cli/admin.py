@@ -68,7 +68,26 @@ def _parser() -> Parser:
         metavar="on|off",
         help="on: start() starts nothing, calls run in place; also true and false",
     )
-    change.add_argument("--set-max-workers", metavar="N", help="how many workers run")
+    change.add_argument(
+        "--set-max-workers",
+        metavar="N",
+        help="how many workers run, or how many for which queues: default=2,mail=1",
+    )
+    change.add_argument(
+        "--set-max-tasks-per-worker",
+        metavar="N",
+        help="after so many tasks a worker is replaced; 0 is never",
+    )
+    change.add_argument(
+        "--set-max-memory-mb",
+        metavar="MB",
+        help="a worker that takes more memory is replaced; 0 is never",
+    )
+    change.add_argument(
+        "--set-stop-grace",
+        metavar="SECONDS",
+        help="that tasks in hand have when the workers are told to stop",
+    )
     change.add_argument(
         "--set-worker-idle-time",
         metavar="SECONDS",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 from autocron.cli.formatting import Screen, duration, moment, one_line, wall
 from autocron.core import arguments
 from autocron.core.errors import AutocronError
-from autocron.core.settings import AUTOCRON_LOCK, MAX_WORKERS, NAMES, Settings
+from autocron.core.settings import AUTOCRON_LOCK, MAX_WORKERS, NAMES, NUMBERS, Settings
 from autocron.core.task import Task, TaskState
+from autocron.core.workforce import total
 from autocron.zones import LocalZone
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def setting(settings: Settings, name: str) -> str:
         return "on" if value else "off"
     if name == MAX_WORKERS:
         return "1 (default)" if value is None else str(value)
+    unit = NUMBERS[name][2]
+    if unit != "seconds":
+        return f"{value:.10g} {unit}" if value else "never"
     text = f"{value:.10g} s"
     return f"{text} ({duration(value)})" if value >= 60 else text
 
@@ -66,10 +70,11 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
             rows.append(["", f"Django with {application.django}"])
     pid = processes.supervisor
     rows.append(["supervisor", "none" if pid is None else f"pid {pid}"])
-    wanted = overview.settings.max_workers or 1
+    wanted = total(overview.settings.max_workers or 1)
     why = ""
     if application is not None and application.workers is not None:
-        wanted, why = application.workers, f", as start(workers={application.workers}) asks"
+        wanted = total(application.workers)
+        why = f", as start(workers={application.workers}) asks"
     count = len(processes.workers)
     rows.append(["workers", f"{count} of {wanted}{why}" if processes.is_anyone_there else "none"])
     for worker in processes.workers:

@@ -20,12 +20,13 @@ from autocron.core.next_run import next_run
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
+from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Clock, Stats
 from autocron.shell.application import APPLICATION, MODULES, Application
 from autocron.shell.connections import SQLITE_ERRORS, connect
 from autocron.shell.listing import ended_tasks, next_tasks
-from autocron.shell.ownership import RunFolder, holder, is_shared
+from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.wakeup import Sender, Sent, unbind
@@ -44,11 +45,13 @@ class WorkerProcess:
         name: Its name, under which it claims tasks.
         pid: Its process id.
         task: The task in its hands, if any.
+        queues: The queues of which it takes tasks; None is any.
     """
 
     name: str
     pid: int
     task: Optional[Task]
+    queues: Optional[Tuple[str, ...]] = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Changed:
     after: Settings
     processes: Processes
     was_told: bool
-    start_workers: Optional[int]
+    start_workers: Optional[Workers]
 
 
 class Admin:
@@ -172,7 +175,9 @@ class Admin:
         for name in self._folder.workers():
             pid = holder(self._folder.worker(name))
             if pid is not None:
-                workers.append(WorkerProcess(name, pid, in_hand.get(name)))
+                note = read_note(self._folder.worker(name))
+                queues = tuple(note.split(",")) if note else None
+                workers.append(WorkerProcess(name, pid, in_hand.get(name), queues))
         return Processes(
             is_application_running=is_shared(self._folder.application),
             supervisor=holder(self._folder.supervisor),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import ModuleType
 from typing import Any, List, Mapping, Optional, Tuple
 
+from autocron.core.workforce import Workers
 from autocron.registry import main_module_name
 from autocron.shell.launch import python_executable
 
@@ -17,6 +18,12 @@ APPLICATION = "application"
 MODULES = "modules"
 # A mark of the latest start by a new process.
 START = "start"
+
+
+# What may change under workers that go on.
+_TERMS: Mapping[str, Any] = dict.fromkeys(
+    ("workers", "max_tasks_per_worker", "max_memory_mb", "stop_grace")
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,11 @@ class Application:
         serializer: ``"json"`` or ``"pickle"``.
         durability: ``"full"`` or ``"normal"``.
         tz: The name of its default time zone.
-        workers: What ``start(workers=…)`` asked for; None leaves it to the settings.
+        workers: What ``start(workers=…)`` asked for, in the form of
+            :mod:`autocron.core.workforce`; None leaves it to the settings, as for what follows.
+        max_tasks_per_worker: As ``start()`` was given it, like what follows.
+        max_memory_mb: When a worker is replaced for the memory it takes.
+        stop_grace: How long workers have to leave.
     """
 
     root: str
@@ -48,7 +59,10 @@ class Application:
     serializer: str = "json"
     durability: str = "full"
     tz: str = "local"
-    workers: Optional[int] = None
+    workers: Optional[Workers] = None
+    max_tasks_per_worker: Optional[int] = None
+    max_memory_mb: Optional[float] = None
+    stop_grace: Optional[float] = None
 
     def to_json(self) -> str:
         """Return the application as JSON text."""
@@ -68,7 +82,7 @@ class Application:
 
     def runs_like(self, other: Application) -> bool:
         """Tell whether workers started for one can go on for the other."""
-        return replace(self, workers=None) == replace(other, workers=None)
+        return replace(self, **_TERMS) == replace(other, **_TERMS)
 
 
 def describe(
@@ -78,7 +92,8 @@ def describe(
     serializer: str,
     durability: str,
     tz: str,
-    workers: Optional[int],
+    workers: Optional[Workers],
+    terms: Mapping[str, Any],
 ) -> Application:
     """Describe the application of this process.
 
@@ -89,6 +104,7 @@ def describe(
         durability: How calls are synced.
         tz: The name of the default time zone.
         workers: How many workers; None leaves it to the settings.
+        terms: The other arguments of ``start()`` that are about workers.
 
     Returns:
         The application.
@@ -108,6 +124,7 @@ def describe(
         durability=durability,
         tz=tz,
         workers=workers,
+        **terms,
     )
 
 

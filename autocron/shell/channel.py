@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from typing import Any, Dict, List
 
-# What a supervisor tells a worker to do: leave after the task in hand, leave within the grace, or
-# look again at the settings.
+# What a supervisor tells a worker to do: leave after the task in hand, leave within the grace, look
+# again whether there is work, end the function of the task in hand, or tell the hooks something.
 FINISH = "finish"
 STOP = "stop"
 LOOK = "look"
+CUT = "cut"
+TELL = "tell"
 
 
 class Channel:
@@ -21,6 +24,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self._unread = b""
         self.is_open = True
 
@@ -29,9 +33,13 @@ class Channel:
         return self._connection.fileno()
 
     def send(self, **message: Any) -> None:
-        """Send a message; if the other side is gone, nothing happens."""
+        """Send a message; if the other side is gone, or long does not listen, nothing happens."""
         try:
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            with self._sending:
+                self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except BlockingIOError:
+            # A worker that is stuck in C code reads nothing; it is ended, in time, for that.
+            return
         except OSError:
             self.is_open = False
 

@@ -6,42 +6,30 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from autocron.core.task import Task
+from autocron.core.workforce import Group
 from autocron.shell.application import Application
 from autocron.shell.channel import FINISH, LOOK, STOP, Channel
 from autocron.shell.clock import SystemClock
 from autocron.shell.launch import spawn_worker
+from autocron.shell.member import CUT_SECONDS, Gone, Limit, Member
+from autocron.shell.news import News
 from autocron.shell.ownership import RunFolder, remove
+from autocron.shell.terms import Terms
 
 logger = logging.getLogger("autocron")
 
-GRACE_SECONDS = 5.0
-# A worker whose Python is stuck in C code can not leave by itself; it is ended after this.
-KILL_SECONDS = GRACE_SECONDS + 1.5
+# A worker whose Python is stuck in C code can not leave by itself; it is ended so long after its
+# grace.
+_KILL_MARGIN_SECONDS = 1.5
 # An import that takes longer is worth a word: perhaps it never ends.
 LATE_SECONDS = 15.0
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
 
 # path -> modification time in nanoseconds and size; None if it can not be read
 Fingerprints = Mapping[str, Optional[Sequence[int]]]
-
-
-class Member:
-    """One worker process, seen from its supervisor."""
-
-    def __init__(self, name: str, process: subprocess.Popen[bytes], channel: Channel) -> None:
-        self.name = name
-        self.process = process
-        self.channel = channel
-        self.is_ready = False
-        self.late_at: Optional[float] = None
-        self.is_leaving = False
-        self.is_dismissed = False
-        self.kill_at: Optional[float] = None
-        self.was_killed = False
-        self.files: Dict[str, Optional[Sequence[int]]] = {}
 
 
 def fingerprint(path: str) -> Optional[Tuple[int, int]]:
@@ -68,7 +56,9 @@ class Crew:
         self._wake = wake
         self._members: List[Member] = []
         self._application: Optional[Application] = None
-        self._wanted = 0
+        self._terms = Terms()
+        # Queues -> how many workers for them.
+        self._wanted: Dict[Optional[Tuple[str, ...]], int] = {}
         # Consecutive workers that died before they were ready; they rest longer each time.
         self._stillborn = 0
         self._rest_until: Optional[float] = None
@@ -78,10 +68,15 @@ class Crew:
 
     # -- who is wanted --------------------------------------------------------------------------
 
-    def serve(self, application: Application, wanted: int) -> None:
+    def serve(self, application: Application, wanted: Sequence[Group], terms: Terms) -> None:
         """Serve an application with so many workers; replace those that have other code.
 
         Replaced workers first end the task in hand; the new ones begin at once.
+
+        Arguments:
+            application: The application.
+            wanted: How many workers, for which queues.
+            terms: When they are replaced, and how long they have to leave.
         """
         before, self._application = self._application, application
         is_other = before is not None and not before.runs_like(application)
@@ -90,14 +85,20 @@ class Crew:
             self._stillborn, self._rest_until = 0, None
             for member in self._active():
                 self._let_go(member, FINISH)
-        self._wanted = wanted
-        for member in self._active()[wanted:]:
-            self._let_go(member, FINISH)
+        self._wanted = {group.queues: group.size for group in wanted}
+        for queues in {member.queues for member in self._active()}:
+            for member in self._active(queues)[self._wanted.get(queues, 0) :]:
+                self._let_go(member, FINISH)
+        if terms != self._terms:
+            self._terms = terms
+            for member in self._members:
+                member.channel.send(do=LOOK, terms=terms.told())
 
-    def look(self) -> None:
-        """Let the workers look again at the settings."""
+    def look(self, other_than: Optional[Member] = None) -> None:
+        """Let the workers look again, at the settings and for work."""
         for member in self._active():
-            member.channel.send(do=LOOK)
+            if member is not other_than:
+                member.channel.send(do=LOOK)
 
     def _has_changed_files(self) -> bool:
         known: Dict[str, Optional[Sequence[int]]] = {}
@@ -113,10 +114,11 @@ class Crew:
             return
         if self._rest_until is not None and self._clock.monotonic() >= self._rest_until:
             self._rest_until = None
-        while self._rest_until is None and len(self._active()) < self._wanted:
-            self._hire(self._application)
+        for queues, size in self._wanted.items():
+            while self._rest_until is None and len(self._active(queues)) < size:
+                self._hire(self._application, queues)
 
-    def _hire(self, application: Application) -> None:
+    def _hire(self, application: Application, queues: Optional[Tuple[str, ...]]) -> None:
         name = os.urandom(4).hex()
         ours, theirs = socket.socketpair()
         try:
@@ -130,9 +132,9 @@ class Crew:
         finally:
             theirs.close()
         channel = Channel(ours)
-        channel.send(application=application.to_json())
+        channel.send(application=application.to_json(), queues=queues, terms=self._terms.told())
         ours.setblocking(False)
-        member = Member(name, process, channel)
+        member = Member(name, queues, process, channel)
         member.late_at = self._clock.monotonic() + LATE_SECONDS
         self._members.append(member)
 
@@ -153,21 +155,27 @@ class Crew:
         for member in self._members:
             if member.channel in ready:
                 for message in member.channel.receive():
-                    if "files" in message:
-                        member.is_ready, member.late_at = True, None
-                        self.has_declared = True
-                        member.files.update(message["files"])
-                        self._stillborn = 0
+                    self._heed(member, message)
 
-    def buried(self) -> List[Tuple[str, bool]]:
-        """Take leave of the workers that have ended.
+    def _heed(self, member: Member, message: Mapping[str, Any]) -> None:
+        if "hooks" in message:
+            member.hooks = frozenset(message["hooks"])
+        if "files" in message:
+            member.is_ready, member.late_at = True, None
+            self.has_declared = True
+            member.files.update(message["files"])
+            self._stillborn = 0
+        elif "begins" in message:
+            at = self._clock.monotonic() + message["seconds"] + CUT_SECONDS
+            member.limit = Limit(message["begins"], message["attempt"], at)
+        elif "ends" in message:
+            member.limit = None
+        elif "passes" in message:
+            # A wake-up has come to a worker that has not the queues for what there is to do.
+            self.look(other_than=member)
 
-        Also ends those whose grace is over.
-
-        Returns:
-            The name of each, and whether its death is to be charged to the task that it may still
-            hold: it is, unless we had told it to leave within its grace.
-        """
+    def buried(self) -> List[Gone]:
+        """Take leave of the workers that have ended; also ends those whose grace is over."""
         now = self._clock.monotonic()
         gone = []
         for member in list(self._members):
@@ -183,7 +191,7 @@ class Crew:
             self._members.remove(member)
             if not member.is_ready and not member.is_leaving:
                 self._rest(f"a worker ended with exit code {code} before it was ready")
-            gone.append((member.name, not member.is_dismissed))
+            gone.append(member.gone)
             remove(self._folder.worker(member.name))
         return gone
 
@@ -199,6 +207,33 @@ class Crew:
                 LATE_SECONDS,
             )
 
+    def pass_on(self, news: News, busy: Collection[str]) -> None:
+        """Have the hooks told what has happened; see :class:`autocron.shell.news.News`."""
+        if news:
+            news.pass_on(self._members, busy)
+
+    def cut_short(self, task: Task) -> None:
+        """Have a running task ended that somebody has cancelled; it may be told again."""
+        for member in self._members:
+            if member.name == task.worker:
+                member.cut_short(task, self._clock.monotonic() + CUT_SECONDS)
+
+    def end_late(self, is_held: Callable[[str, Limit], bool]) -> None:
+        """End the workers that have not ended a task in time.
+
+        Arguments:
+            is_held: Tells whether a worker still holds it.
+        """
+        now = self._clock.monotonic()
+        # What they have said meanwhile comes first.
+        self.hear([member.channel for member in self._members if member.is_late(now)])
+        for member in self._members:
+            if member.limit is not None and member.is_late(now):
+                if is_held(member.name, member.limit):
+                    member.end()
+                else:
+                    member.limit = None
+
     def knows(self, name: str) -> bool:
         """Tell whether a worker is one of ours and has not been buried."""
         return any(member.name == name for member in self._members)
@@ -207,16 +242,20 @@ class Crew:
         """Return the seconds until there is something to do unasked, or None."""
         times = [self._rest_until, *(member.late_at for member in self._members)]
         times += [member.kill_at for member in self._members if not member.was_killed]
+        times += [member.limit.at for member in self._members if member.limit is not None]
         known = [at for at in times if at is not None]
         return min(known) - self._clock.monotonic() if known else None
 
     def dismiss(self) -> None:
         """Tell all workers to leave within their grace."""
-        self._wanted = 0
+        self._wanted = {}
         for member in self._members:
+            if member.is_dismissed:
+                continue
             self._let_go(member, STOP)
             member.is_dismissed = True
-            member.kill_at = self._clock.monotonic() + KILL_SECONDS
+            grace_seconds = self._terms.stop_grace + _KILL_MARGIN_SECONDS
+            member.kill_at = self._clock.monotonic() + grace_seconds
 
     def is_anyone_left(self) -> bool:
         """Tell whether a worker has not ended."""
@@ -226,5 +265,10 @@ class Crew:
         member.is_leaving = True
         member.channel.send(do=how)
 
-    def _active(self) -> List[Member]:
-        return [member for member in self._members if not member.is_leaving]
+    def _active(self, *queues: Optional[Tuple[str, ...]]) -> List[Member]:
+        """Return the workers that are to stay: all of them, or those for the given queues."""
+        return [
+            member
+            for member in self._members
+            if not member.is_leaving and (not queues or member.queues in queues)
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from types import TracebackType
-from typing import Any, Callable, Optional, Protocol, Tuple, Type, Union
+from typing import Any, Callable, Mapping, Optional, Protocol, Sequence, Tuple, Type, Union
 
 from autocron.core.errors import Discard, NotStorable, Retry
 from autocron.core.given import call_of
@@ -45,6 +45,28 @@ class Codec(Protocol):
         ...
 
 
+class Call(Protocol):
+    """Calls the function of a task."""
+
+    def __call__(
+        self,
+        task: Task,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Return what the function returns; if that is a coroutine, what it comes to."""
+        ...
+
+
+def call_plainly(
+    task: Task, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Call the function of a task; nothing ends it but itself."""
+    value = function(*args, **kwargs)
+    return _run_coroutine(value) if hasattr(value, "__await__") else value
+
+
 class FunctionInvoker:
     """Runs functions in the calling thread.
 
@@ -53,6 +75,7 @@ class FunctionInvoker:
         codec: Decodes arguments and encodes results.
         passing: Exceptions that are not the task's to keep, such as KeyboardInterrupt at a
             terminal.
+        call: Calls the function; None is plainly.
     """
 
     def __init__(
@@ -60,17 +83,19 @@ class FunctionInvoker:
         find: Callable[[str], Union[TaskFunction, str]],
         codec: Callable[[], Codec],
         passing: Tuple[Type[BaseException], ...] = (),
+        call: Optional[Call] = None,
     ) -> None:
         self._find = find
         self._codec = codec
         self._passing = passing
+        self._call = call or call_plainly
 
     def invoke(self, task: Task, hand: Hand) -> Outcome:
         """Run the function of a task; see :class:`autocron.ports.Invoker`."""
         found = self._find(task.name)
         if isinstance(found, str):
             return Unknown(found)
-        return run_function(found, task, self._codec(), hand, self._passing)
+        return run_function(found, task, self._codec(), hand, self._passing, self._call)
 
 
 class NoHand:
@@ -90,6 +115,7 @@ def run_function(
     codec: Codec,
     hand: Hand,
     passing: Tuple[Type[BaseException], ...] = (),
+    call: Call = call_plainly,
 ) -> Outcome:
     """Run a task function with the arguments of a task.
 
@@ -99,6 +125,7 @@ def run_function(
         codec: Decodes arguments and encodes the result.
         hand: What the function may do to its task.
         passing: Exceptions that are let through.
+        call: Calls the function.
 
     Returns:
         How it went.
@@ -106,9 +133,7 @@ def run_function(
     try:
         args, kwargs = call_of(task, codec)
         with Current(task, hand):
-            value = function.function(*args, **kwargs)
-            if hasattr(value, "__await__"):
-                value = _run_coroutine(value)
+            value = call(task, function.function, args, kwargs)
         return Returned(_of_bounded_length(codec.dump_result(value)))
     except passing:
         raise

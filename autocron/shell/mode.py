@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Mapping, Optional, Sequence, Tuple
 
+from autocron.core.workforce import Workers
+
 # Set in every worker to the path of its database, so that children of tasks know where they are.
 WORKER_VARIABLE = "AUTOCRON_WORKER"
 
@@ -13,7 +15,7 @@ _DJANGO_SERVERS = ("runserver", "runserver_plus", "testserver")
 
 
 def why_attach(
-    database: str, workers: Optional[int], environ: Mapping[str, str], argv: Sequence[str]
+    database: str, workers: Optional[Workers], environ: Mapping[str, str], argv: Sequence[str]
 ) -> Optional[str]:
     """Tell why a process only attaches: its calls are stored, but it starts no workers.
 

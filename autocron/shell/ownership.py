@@ -67,6 +67,11 @@ class Lock:
         self._descriptor = descriptor
         _held[path] = os.getpid()
 
+    def note(self, text: str) -> None:
+        """Write something into the file, for others to read; see :func:`read_note`."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
     def release(self) -> None:
         """Give the lock up; the file stays."""
         _held.pop(self.path, None)
@@ -126,6 +131,20 @@ def holder(path: str) -> Optional[int]:
         os.close(descriptor)
     kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
     return None if kind == fcntl.F_UNLCK else pid
+
+
+def read_note(path: str) -> str:
+    """Return what the holder of the lock on a file has written into it; nothing of our own.
+
+    To close a file whose lock this process holds would give up the lock.
+    """
+    if _held.get(path) == os.getpid():
+        return ""
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 class Share:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
 
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
-from autocron.core.settings import Settings
+from autocron.core.settings import InvalidSetting, Settings, check_number
+from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.operations import Operations
 from autocron.ports import Observer, Waker
@@ -33,6 +35,7 @@ from autocron.shell.mode import why_attach
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.terms import Terms
 from autocron.shell.wakeup import Sender, Sent
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ STOP_PATIENCE_SECONDS = 10.0
 # their time on launching.
 _FUTILE_LAUNCHES = 3
 _LAUNCH_PAUSE_SECONDS = 2.0
+# A worker that is stuck in C code when its supervisor is killed can start no other, while it still
+# listens; so calls look after the supervisor, but not each of them.
+_LOOK_PAUSE_SECONDS = 2.0
 
 _shares: weakref.WeakSet[Share] = weakref.WeakSet()
 _hooked: List[bool] = []
@@ -59,6 +65,7 @@ class CallWaker:
         self._worker = Sender(folder.wake)
         self._supervisor = Sender(folder.control)
         self._launched_at: Optional[float] = None
+        self._looked_at = -math.inf
         self._futile = 0
         self.may_launch = False
 
@@ -67,6 +74,10 @@ class CallWaker:
         sent = self._worker.send()
         if sent is Sent.YES:
             self._futile = 0
+            now = self._clock.monotonic()
+            if self.may_launch and now - self._looked_at >= _LOOK_PAUSE_SECONDS:
+                self._looked_at = now
+                self._launch()
         elif sent is Sent.NOBODY and self.may_launch:
             self._launch()
 
@@ -150,12 +161,21 @@ class AppService:
         self._share.release()
         self._share = None
         self.is_serving = self._waker.may_launch = False
-        deadline = self.clock.monotonic() + STOP_PATIENCE_SECONDS
+        deadline = self.clock.monotonic() + self._patience_seconds()
         while not is_shared(self._folder.application) and is_anyone_alive(self._folder):
             if self.clock.monotonic() > deadline:
                 logger.warning("workers of %s are still ending", self._folder.database)
                 return
             time.sleep(0.02)
+
+    def _patience_seconds(self) -> float:
+        try:
+            stored = self.backend.store.settings()
+            application = Application.from_json(stored[APPLICATION])
+            stop_grace = Terms.of(application, Settings.read(stored)).stop_grace
+        except (AutocronError, LookupError):
+            return STOP_PATIENCE_SECONDS
+        return max(STOP_PATIENCE_SECONDS, stop_grace + STOP_PATIENCE_SECONDS / 2)
 
     # -- serving ------------------------------------------------------------------------------
 
@@ -211,16 +231,18 @@ def start_service(
     database: Union[str, os.PathLike[str]],
     *,
     caller: Mapping[str, Any],
-    workers: Optional[int],
+    workers: Union[int, Mapping[str, int], None],
     tz: Optional[str],
     serializer: str,
     durability: str,
+    terms: Mapping[str, Optional[float]],
 ) -> Optional[AppService]:
     """Do what :meth:`autocron.app.App.start` says; None is "in place".
 
-    Arguments and errors are those of ``start``; ``caller`` holds the global names of its caller.
+    Arguments and errors are those of ``start``; ``caller`` holds the global names of its caller,
+    and ``terms`` those arguments that say when workers are replaced, and how they leave.
     """
-    _check_options(workers, serializer, durability)
+    wanted = _check_options(workers, serializer, durability, terms)
     path = database_path(database)
     app.check_reachable()
     store = SQLiteStore(path, durability=durability)
@@ -232,7 +254,7 @@ def start_service(
     folder = RunFolder(path)
     folder.make()
     service = AppService(app, folder, store)
-    reason = why_attach(path, workers, os.environ, sys.argv)
+    reason = why_attach(path, wanted, os.environ, sys.argv)
     if reason is not None:
         app.default_zone, app.serializer = tz or app.default_zone, serializer
         store.put_settings({START: new_id()})
@@ -245,7 +267,8 @@ def start_service(
         serializer=serializer,
         durability=durability,
         tz=tz or app.zone_name,
-        workers=workers,
+        workers=wanted,
+        terms=terms,
     )
     if application.main_file is not None:
         warn_if_unguarded(application.main_file)
@@ -289,12 +312,21 @@ def _register(store: SQLiteStore, application: Application, is_served: bool) -> 
             store.put_settings({MODULES: None})
 
 
-def _check_options(workers: object, serializer: object, durability: object) -> None:
-    if workers is not None and (
-        isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= 1000
-    ):
-        raise StartError(f"workers: {workers!r} is not a whole number from 0 to 1000")
+def _check_options(
+    workers: object, serializer: object, durability: object, terms: Mapping[str, Any]
+) -> Optional[Workers]:
+    """Check what ``start()`` was given; return the workers that are wanted."""
+    try:
+        wanted = None if workers is None else check_workers(workers)
+        for name, value in terms.items():
+            if value is not None:
+                check_number(name, value)
+    except InvalidWorkers as error:
+        raise StartError(f"workers: {error}") from None
+    except InvalidSetting as error:
+        raise StartError(str(error)) from None
     if serializer not in ("json", "pickle"):
         raise StartError(f"serializer: {serializer!r} is not one of json, pickle")
     if durability not in ("full", "normal"):
         raise StartError(f"durability: {durability!r} is not one of full, normal")
+    return wanted

@@ -21,13 +21,17 @@ from typing import Any, List, Optional
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
+from autocron.core.workforce import groups
 from autocron.engine import Engine, Tick
 from autocron.shell import signals
 from autocron.shell.application import APPLICATION, Application
-from autocron.shell.chance import new_id
+from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.launch import launch_supervisor
+from autocron.shell.member import Limit
+from autocron.shell.news import News
+from autocron.shell.orphans import Orphans
 from autocron.shell.output import guard_output
 from autocron.shell.ownership import (
     Lock,
@@ -39,6 +43,7 @@ from autocron.shell.ownership import (
     wait_until_unshared,
 )
 from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.terms import Terms
 from autocron.shell.wakeup import SocketWaker, bind, drain, unbind
 from autocron.zones import load_zone
 
@@ -57,6 +62,8 @@ class Supervisor:
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
+        self._orphans = Orphans(self._folder, self._clock)
+        self._news = News()
         self._is_told_to_leave = False
         self._is_unshared = False
         self._wake_reader, self._wake_writer = signals.pipe()
@@ -87,8 +94,6 @@ class Supervisor:
     # -- serving ------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        self._is_unshared = False
-        threading.Thread(target=self._watch_shares, daemon=True).start()
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
             self._store.open(create=False)
             crew = Crew(self._folder, self._clock, wake)
@@ -98,14 +103,28 @@ class Supervisor:
                 zones=load_zone,
                 new_id=new_id,
                 waker=SocketWaker(self._folder),
+                draw=draw,
                 keeps_house=True,
+                observer=self._news,
             )
             self._sweep(engine, crew)
             try:
-                self._loop(engine, crew, control)
+                # A new process of the application need not wait until all workers have left.
+                while self._is_asked_for():
+                    self._loop(engine, crew, control)
+                    if self._is_told_to_leave or not is_shared(self._folder.application):
+                        self._drain(engine, crew, control)
             finally:
                 self._drain(engine, crew)
                 self._store.close()
+
+    def _is_asked_for(self) -> bool:
+        """Tell whether the application lives, and have it watched."""
+        self._is_unshared = not is_shared(self._folder.application)
+        if self._is_unshared or self._is_told_to_leave:
+            return False
+        threading.Thread(target=self._watch_shares, daemon=True).start()
+        return True
 
     def _loop(self, engine: Engine, crew: Crew, control: socket.socket) -> None:
         settings = Settings.read(self._store.settings())
@@ -129,8 +148,9 @@ class Supervisor:
                     logger.error("%s: %s", self._folder.database, error)
 
     def _step(self, engine: Engine, crew: Crew) -> Tick:
-        for name, charged in crew.buried():
-            self._reclaim(engine, name, charged)
+        crew.end_late(self._is_held)
+        for gone in crew.buried():
+            self._reclaim(engine, *gone)
         self._sweep(engine, crew)
         crew.keep_up()
         # Before that the store may hold schedules that the code has no more, and would fire them.
@@ -140,24 +160,51 @@ class Supervisor:
         text = self._store.settings().get(APPLICATION)
         if text is not None:
             application = Application.from_json(text)
-            wanted = application.workers or settings.max_workers or 1
-            crew.serve(application, wanted)
+            wanted = groups(application.workers or settings.max_workers or 1)
+            crew.serve(application, wanted, Terms.of(application, settings))
 
     def _sweep(self, engine: Engine, crew: Crew) -> None:
-        """Take back what is held by workers that are gone, of an earlier supervisor's."""
-        holders = {task.worker for task in self._store.find(state=TaskState.RUNNING)}
-        for name in holders:
-            if name is None or crew.knows(name):
-                continue
-            if holder(self._folder.worker(name)) is None:
-                self._reclaim(engine, name, charged=False)
+        """Look at what runs: end what is to end; take back what nobody holds any more."""
+        running = self._store.find(state=TaskState.RUNNING)
+        for task in running:
+            if task.is_cut_short:
+                crew.cut_short(task)
+        holders = {task.worker for task in running if task.worker is not None}
+        crew.pass_on(self._news, holders)
+        # Of an earlier supervisor's.
+        others = {name for name in holders if not crew.knows(name)}
+        lost = {name for name in others if holder(self._folder.worker(name)) is None}
+        for name in lost:
+            self._reclaim(engine, name, False, self._orphans.ended_for(name))
+        self._orphans.watch(task for task in running if task.worker in others - lost)
         for name in self._folder.workers():
             path = self._folder.worker(name)
             if name not in holders and not crew.knows(name) and holder(path) is None:
                 remove(path)
 
-    def _reclaim(self, engine: Engine, name: str, charged: bool) -> None:
-        for task in engine.reclaim(name, charged):
+    def _is_held(self, name: str, limit: Limit) -> bool:
+        task = self._store.get(limit.task_id)
+        return (
+            task is not None
+            and task.state is TaskState.RUNNING
+            and (task.worker, task.attempt) == (name, limit.attempt)
+        )
+
+    def _reclaim(
+        self, engine: Engine, name: str, charged: bool, ended_for: Optional[str] = None
+    ) -> None:
+        """Take back what a worker that is gone may hold.
+
+        If it was ended for another task, which has ended just then, this one is innocent.
+        """
+        late = None if ended_for is None else self._store.get(ended_for)
+        timed_out = (
+            late is not None
+            and late.worker == name
+            and late.cancel_asked_at is None
+            and late.policy.timeout_seconds is not None
+        )
+        for task in engine.reclaim(name, charged, timed_out):
             logger.warning(
                 "the worker %s is gone; its task %s (%s) is now %s",
                 name,
@@ -172,9 +219,9 @@ class Supervisor:
         waits: List[float] = [settings.monitor_idle_time]
         if tick.next_at is not None:
             waits.append((tick.next_at - self._clock.now()).total_seconds())
-        next_seconds = crew.next_seconds()
-        if next_seconds is not None:
-            waits.append(next_seconds)
+        for next_seconds in (crew.next_seconds(), self._orphans.next_seconds()):
+            if next_seconds is not None:
+                waits.append(next_seconds)
         return max(0.0, min(waits))
 
     def _wait(self, listened: List[Any], timeout: float) -> List[Any]:
@@ -194,23 +241,34 @@ class Supervisor:
 
     # -- leaving ------------------------------------------------------------------------------
 
-    def _drain(self, engine: Engine, crew: Crew) -> None:
-        """Let the workers leave within their grace, end what stays, take back what they held."""
+    def _drain(self, engine: Engine, crew: Crew, control: Optional[socket.socket] = None) -> None:
+        """Let the workers leave within their grace, end what stays, take back what they held.
+
+        Arguments:
+            engine: Takes it back.
+            crew: The workers.
+            control: If given, this ends when a process says there that the application is back.
+        """
         crew.dismiss()
         while crew.is_anyone_left():
-            for name, charged in crew.buried():
+            for gone in crew.buried():
                 try:
-                    self._reclaim(engine, name, charged)
+                    self._reclaim(engine, *gone)
                 except AutocronError as error:
                     # The next supervisor finds it, uncharged.
                     logger.error("%s: %s", self._folder.database, error)
             if crew.is_anyone_left():
                 seconds = crew.next_seconds()
                 ready = self._wait(
-                    crew.channels(),
+                    [*crew.channels(), *([control] if control is not None else [])],
                     _DRAIN_POLL_SECONDS if seconds is None else max(0.0, seconds),
                 )
                 crew.hear(ready)
+                if control in ready and control is not None:
+                    # It stays there to be read, if the application is back.
+                    if is_shared(self._folder.application) and not self._is_told_to_leave:
+                        return
+                    drain(control, 100)
 
 
 def main(lock: Lock, database: str) -> None:

@@ -14,7 +14,8 @@ import select
 import socket
 import sys
 import threading
-from typing import Any, Dict, List, Optional
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from autocron.app import default_app
 from autocron.core.errors import AutocronError, StartError
@@ -24,18 +25,20 @@ from autocron.operations import Operations
 from autocron.shell import signals
 from autocron.shell.application import Application
 from autocron.shell.chance import draw, new_id
-from autocron.shell.channel import LOOK, STOP, Channel
+from autocron.shell.channel import CUT, LOOK, STOP, TELL, Channel
 from autocron.shell.clock import SystemClock
 from autocron.shell.code import Code
-from autocron.shell.crew import GRACE_SECONDS
+from autocron.shell.interrupt import SIGNAL, Interrupter
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
+from autocron.shell.log_records import mark_records
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output
 from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.terms import Terms
 from autocron.shell.wakeup import SocketWaker, drain
 from autocron.zones import load_zone
 
@@ -98,6 +101,13 @@ class Worker:
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._store = SQLiteStore(database, durability="normal")
+        self._interrupter = Interrupter(self._clock, channel.send)
+        self._queues: Optional[List[str]] = None
+        self._terms = Terms()
+        self._tasks_run = 0
+        self._hooks_told: List[str] = []
+        self._news: Deque[Tuple[str, str]] = deque()
+        self._was_woken = False
         self._is_leaving = False
         self._unheard: List[Dict[str, Any]] = []
         self._stir_reader, self._stir_writer = signals.pipe()
@@ -111,7 +121,10 @@ class Worker:
         application = self._hear_application()
         if application is None:
             return
-        signals.listen(self._signal_writer)
+        if self._queues is not None:
+            lock.note(",".join(self._queues))
+        signals.listen(self._signal_writer, (SIGNAL,))
+        self._interrupter.listen()
         threading.Thread(target=self._watch, name="autocron-watch", daemon=True).start()
         self._store.open(create=False)
         service = WorkerService(
@@ -121,20 +134,25 @@ class Worker:
         default_app.serializer = application.serializer
         default_app.default_zone = application.tz
         os.environ[WORKER_VARIABLE] = self._database
+        mark_records()
         code = Code(default_app, application, self._store)
         code.load()
         service.is_loading = False
         code.declare(service.backend, self._clock.now())
-        self._channel.send(files=code.changed_files())
+        self._hooks_told = default_app.hooks.kinds
+        self._channel.send(files=code.changed_files(), hooks=self._hooks_told)
         engine = Engine(
             self._store,
             self._clock,
             zones=load_zone,
             new_id=new_id,
             waker=SocketWaker(self._folder),
-            invoker=FunctionInvoker(code.find, lambda: default_app.codec),
+            invoker=FunctionInvoker(
+                code.find, lambda: default_app.codec, call=self._interrupter.call
+            ),
             worker=self._name,
             draw=draw,
+            queues=self._queues,
             observer=default_app.hooks,
         )
         self._loop(engine, code)
@@ -149,22 +167,30 @@ class Worker:
             messages = self._channel.receive()
         if not messages:
             return None
-        self._unheard = messages[1:]
-        return Application.from_json(messages[0]["application"])
+        first, *self._unheard = messages
+        self._queues, self._terms = first["queues"], Terms.read(first["terms"])
+        return Application.from_json(first["application"])
 
     # -- working ------------------------------------------------------------------------------
 
     def _loop(self, engine: Engine, code: Code) -> None:
         was_idle = True
         while not (self._is_leaving and engine.in_hand is None):
+            is_run = engine.in_hand is not None
+            was_woken, self._was_woken = self._was_woken, False
             try:
-                tick = engine.tick(claim=not self._is_leaving)
+                self._tell_hooks()
+                tick = engine.tick(claim=not (self._is_leaving or self._is_at_last_task(is_run)))
             except AutocronError as error:
                 logger.error("%s: %s", self._database, error)
                 self._sleep(_TROUBLE_PAUSE_SECONDS)
                 continue
-            if tick.finished is not None:
+            if is_run and tick.trouble is None:
                 self._clean_up(code)
+                self._tasks_run += 1
+                if self._terms.are_over(self._tasks_run):
+                    # What it may have claimed is its last one.
+                    self._leave()
             if tick.trouble is not None:
                 # The outcome is in hand and is tried again; the task is not run again.
                 logger.error("%s: %s", self._database, tick.trouble)
@@ -178,7 +204,22 @@ class Worker:
                 was_idle = False
             elif not self._is_leaving:
                 was_idle = True
+                if was_woken and not is_run and self._queues is not None:
+                    # There is work, but in another queue; somebody else may be there for that.
+                    self._channel.send(passes=True)
                 self._sleep(self._idle_seconds(tick))
+
+    def _is_at_last_task(self, is_run: bool) -> bool:
+        """Tell whether the task that is run now, if any, is the last one."""
+        return 0 < self._terms.max_tasks <= self._tasks_run + is_run
+
+    def _tell_hooks(self) -> None:
+        """Tell the hooks what the supervisor has done."""
+        while self._news:
+            kind, task_id = self._news.popleft()
+            task = self._store.get(task_id)
+            if task is not None:
+                default_app.hooks(kind, task)
 
     def _leaves_to_newer(self, engine: Engine, code: Code) -> bool:
         """Hand back a task that may have been called by newer code than ours; then leave.
@@ -205,6 +246,7 @@ class Worker:
         ready, _, _ = select.select(listened, [], [], seconds)
         if self._wake in ready:
             drain(self._wake)
+            self._was_woken = True
         if self._stir_reader in ready:
             os.read(self._stir_reader, 4096)
 
@@ -212,9 +254,10 @@ class Worker:
         """Undo what a task may have done to the process, and pass on what it printed."""
         code.return_to_directory()
         flush_output()
-        files = code.changed_files()
-        if files:
-            self._channel.send(files=files)
+        files, hooks = code.changed_files(), default_app.hooks.kinds
+        if files or hooks != self._hooks_told:
+            self._hooks_told = hooks
+            self._channel.send(files=files, hooks=hooks)
 
     # -- leaving ------------------------------------------------------------------------------
 
@@ -233,7 +276,7 @@ class Worker:
                     must_hurry = True
         self._leave()
         # Wait out the grace; a second word changes nothing.
-        threading.Event().wait(GRACE_SECONDS)
+        threading.Event().wait(self._terms.stop_grace)
         self._hand_back()
         flush_output()
         os._exit(0)
@@ -242,7 +285,14 @@ class Worker:
         """Do as the supervisor says; tell whether to be quick about it."""
         for message in messages:
             if message["do"] == LOOK:
+                if "terms" in message:
+                    self._terms = Terms.read(message["terms"])
                 self._stir()
+            elif message["do"] == TELL:
+                self._news.append((message["kind"], message["task"]))
+                self._stir()
+            elif message["do"] == CUT:
+                self._interrupter.cut_short(message["task"], message["attempt"])
             else:
                 self._leave()
         return any(message["do"] == STOP for message in messages)

@@ -1,0 +1,110 @@
+"""One worker process, seen from its supervisor."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
+
+from autocron.core.task import Task
+from autocron.shell.channel import CUT, Channel
+
+# So long a function may go on after it was told that its time is over, or that it is cancelled.
+CUT_SECONDS = 5.0
+
+
+@dataclass
+class Limit:
+    """Until when a worker may go on with an attempt.
+
+    Attributes:
+        task_id: The id of the task.
+        attempt: The attempt.
+        at: When the worker is ended, on the monotonic clock; None is never.
+        is_cut: Whether the attempt is to end since somebody has cancelled it.
+    """
+
+    task_id: str
+    attempt: int
+    at: Optional[float] = None
+    is_cut: bool = False
+
+    def cut(self, at: float) -> None:
+        """Take note that the attempt is to end."""
+        self.is_cut = True
+        self.at = at if self.at is None else min(self.at, at)
+
+
+class Gone(NamedTuple):
+    """A worker that has ended.
+
+    Attributes:
+        name: Its name.
+        charged: Whether its death is to be charged to the task that it may still hold: it is,
+            unless we had told it to leave, or ended it.
+        ended_for: The id of the task for which it was ended, since that was late.
+    """
+
+    name: str
+    charged: bool
+    ended_for: Optional[str]
+
+
+class Member:
+    """A worker of a crew.
+
+    Arguments:
+        name: Its name.
+        queues: The queues of which it takes tasks; None is any.
+        process: Its process.
+        channel: The supervisor's end of the channel to it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        queues: Optional[Tuple[str, ...]],
+        process: subprocess.Popen[bytes],
+        channel: Channel,
+    ) -> None:
+        self.name = name
+        self.queues = queues
+        self.process = process
+        self.channel = channel
+        self.hooks: FrozenSet[str] = frozenset()
+        self.is_ready = False
+        self.late_at: Optional[float] = None
+        self.is_leaving = False
+        self.is_dismissed = False
+        self.kill_at: Optional[float] = None
+        self.was_killed = False
+        self.limit: Optional[Limit] = None
+        self.ended_for: Optional[str] = None
+        self.files: Dict[str, Optional[Sequence[int]]] = {}
+
+    def cut_short(self, task: Task, at: float) -> None:
+        """Have the task that it holds ended, by force if that takes until then; once."""
+        limit = self.limit
+        if limit is None or (limit.task_id, limit.attempt) != (task.id, task.attempt):
+            limit = self.limit = Limit(task.id, task.attempt)
+        if not limit.is_cut:
+            limit.cut(at)
+            self.channel.send(do=CUT, task=task.id, attempt=task.attempt)
+
+    def is_late(self, now: float) -> bool:
+        """Tell whether it has not ended a task in time."""
+        return self.limit is not None and self.limit.at is not None and now >= self.limit.at
+
+    def end(self) -> None:
+        """End it, since its task is late."""
+        if self.limit is not None:
+            self.ended_for, self.limit = self.limit.task_id, None
+        # The next one is hired before this one is buried.
+        self.is_leaving = True
+        self.process.send_signal(signal.SIGKILL)
+
+    @property
+    def gone(self) -> Gone:
+        """What is to be known once it has ended."""
+        return Gone(self.name, not self.is_dismissed and self.ended_for is None, self.ended_for)
