@@ -623,13 +623,13 @@ def _takes_whoever_was_quicker(self, task, now):
         ("autocron.engine.Engine._take", _takes_whoever_was_quicker, "but stored is"),
         ("autocron.engine.Engine.wake", lambda self: None, "nobody looks|long after the last"),
         (
-            "autocron.engine.after_loss",
+            "autocron.operations.after_loss",
             lambda task, charged, now: after_loss(task, True, now),
             "0 charged",
         ),
         (
-            "autocron.engine.HandedBack",
-            lambda: WorkerLost(charged=True),
+            "autocron.core.outcome.HandedBack",
+            lambda **given: WorkerLost(charged=True, at=START),
             "0 charged|more attempts than reasons",
         ),
     ],
