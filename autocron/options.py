@@ -259,7 +259,12 @@ def _exceptions(name: str, value: object) -> Tuple[str, ...]:
     return tuple(kinds_of(kind)[0] for kind in kinds)
 
 
-def _queue(name: str, value: object) -> str:
+def check_queue(name: str, value: object) -> str:
+    """Return the name of a queue.
+
+    Raises:
+        InvalidTask: It is none; the message begins with ``name``.
+    """
     if not isinstance(value, str) or not QUEUE_NAME.fullmatch(value):
         raise InvalidTask(f"{name}: {value!r} is no name of a queue: {QUEUE_NAME_IN_WORDS}")
     return value
@@ -296,7 +301,7 @@ def _unique(name: str, value: object) -> object:
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "expires": _expires,
-    "queue": _queue,
+    "queue": check_queue,
     "priority": _whole(MIN_PRIORITY, MAX_PRIORITY),
     "limit": _whole(1, MAX_LIMIT),
     "limit_key": _key,

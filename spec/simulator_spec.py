@@ -629,7 +629,7 @@ def _takes_whoever_was_quicker(self, task, now):
         ),
         (
             "autocron.core.outcome.HandedBack",
-            lambda **given: WorkerLost(charged=True, at=START),
+            lambda **given: WorkerLost(charged=True, at=datetime(2024, 3, 1, tzinfo=timezone.utc)),
             "0 charged|more attempts than reasons",
         ),
     ],

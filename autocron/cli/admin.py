@@ -1,121 +1,28 @@
-"""``autocron DATABASE …``: look at a database, set its settings, delete it."""
+"""``autocron DATABASE …``: look at a database, operate it, set its settings, delete it."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from contextlib import closing
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List
 
-import autocron
-from autocron.cli import as_json, listing
-from autocron.cli.arguments import Parser, UsageError, did_you_mean, given, whole_number
-from autocron.cli.formatting import Screen, to_json
+from autocron.cli import as_json, changing, listing, operating
+from autocron.cli.arguments import UsageError, did_you_mean
+from autocron.cli.formatting import Screen
+from autocron.cli.options import Request, read
 from autocron.core.errors import StartError
-from autocron.core.settings import NAMES, InvalidSetting, check_setting
 from autocron.core.task import TaskState
 from autocron.shell.admin import (
     Admin,
-    Changed,
     MissingDatabase,
     neighbours,
     open_existing,
     open_or_create,
 )
 from autocron.shell.clock import SystemClock
-
-DEFAULT_LIMIT = 50
-_LISTS = ("info", "tasks", "results")
-
-_USAGE = "autocron DATABASE [options]\n       autocron demo\n       autocron explain EXPRESSION"
-_ABOUT = """\
-Look at a database of autocron, set its settings, delete it. Without options it
-shows the information of --info.
-
-commands:
-  autocron demo         show real workers at work, for a few seconds
-  autocron explain      say in English what a cron expression means, and when it
-                        runs next (a database of such a name is written ./demo)
-"""
-_DATABASE = "a name such as project.db, which is kept in ~/.autocron, or an absolute path"
-
-
-def _parser() -> Parser:
-    parser = Parser("autocron", usage=_USAGE, description=_ABOUT)
-    parser.add_argument("database", nargs="?", metavar="DATABASE", help=_DATABASE)
-    parser.add_argument("--version", action="version", version=f"autocron {autocron.__version__}")
-    look = parser.add_argument_group("look; what reads changes nothing")
-    look.add_argument(
-        "-i", "--info", action="store_true", help="settings, processes, schedules and counts"
-    )
-    look.add_argument(
-        "-t", "--tasks", action="store_true", help="tasks that run or wait, and cron schedules"
-    )
-    look.add_argument(
-        "-r", "--results", action="store_true", help="tasks that have ended, the latest first"
-    )
-    look.add_argument(
-        "--limit",
-        type=whole_number(1, 1_000_000),
-        metavar="N",
-        help=f"list at most N tasks of a kind (default {DEFAULT_LIMIT})",
-    )
-    look.add_argument("--json", action="store_true", help="print JSON; instants are in UTC")
-    change = parser.add_argument_group("set; all that is given in one call, or nothing")
-    change.add_argument(
-        "--set-autocron-lock",
-        metavar="on|off",
-        help="on: start() starts nothing, calls run in place; also true and false",
-    )
-    change.add_argument(
-        "--set-max-workers",
-        metavar="N",
-        help="how many workers run, or how many for which queues: default=2,mail=1",
-    )
-    change.add_argument(
-        "--set-max-tasks-per-worker",
-        metavar="N",
-        help="after so many tasks a worker is replaced; 0 is never",
-    )
-    change.add_argument(
-        "--set-max-memory-mb",
-        metavar="MB",
-        help="a worker that takes more memory is replaced; 0 is never",
-    )
-    change.add_argument(
-        "--set-stop-grace",
-        metavar="SECONDS",
-        help="that tasks in hand have when the workers are told to stop",
-    )
-    change.add_argument(
-        "--set-worker-idle-time",
-        metavar="SECONDS",
-        help="after which an idle worker looks for work unasked",
-    )
-    change.add_argument(
-        "--set-monitor-idle-time",
-        metavar="SECONDS",
-        help="after which an idle supervisor looks around unasked",
-    )
-    change.add_argument("--set-result-ttl", metavar="SECONDS", help="how long results are kept")
-    change.add_argument(
-        "--set-failure-ttl", metavar="SECONDS", help="how long failed tasks are kept"
-    )
-    change.add_argument(
-        "--set-defaults", action="store_true", help="reset every setting that is not given"
-    )
-    delete = parser.add_argument_group("delete")
-    delete.add_argument(
-        "--delete-database",
-        action="store_true",
-        help="delete the database, its tasks and results; asks before",
-    )
-    delete.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
-
-
-_SETTERS = tuple(f"set_{name}" for name in (*NAMES, "defaults"))
+from autocron.shell.listing import ENDED
+from autocron.shell.operating import Refused, Unknown
 
 
 def run(words: List[str]) -> int:
@@ -127,51 +34,38 @@ def run(words: List[str]) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().read(words)
-    changes = _checked(options)
-    screen = Screen(sys.stdout)
+    request = read(words)
+    name = request.options.database
     try:
-        open_database = open_or_create if changes else open_existing
-        admin = open_database(options.database, SystemClock())
+        open_database = open_or_create if request.changes else open_existing
+        admin = open_database(name, SystemClock())
     except MissingDatabase as error:
-        raise MissingDatabase(error.path, _hint(options.database, error.path)) from None
+        raise MissingDatabase(error.path, _hint(name, error.path)) from None
     except StartError as error:  # the name itself
         raise UsageError(str(error)) from None
     with closing(admin.store):
-        if options.delete_database:
-            return _delete(admin, screen, options.yes)
-        if changes:
-            changed = admin.change(changes)
-            # What is for people must not get between the lines of JSON.
-            _show_changed(admin, changes, changed, Screen(sys.stderr) if options.json else screen)
-        if not changes or given(options, _LISTS):
-            _show_lists(admin, options, screen)
+        try:
+            return _run(admin, request)
+        except Unknown as error:
+            raise Refused(f"{error}{did_you_mean(error.word, error.known)}") from None
+
+
+def _run(admin: Admin, request: Request) -> int:
+    options, screen = request.options, Screen(sys.stdout)
+    if options.delete_database:
+        return changing.delete(admin, screen, options.yes)
+    if request.operation is not None:
+        return operating.run(admin, request, screen)
+    if options.watch is not None:
+        from autocron.cli import watching
+
+        return watching.run(admin, options.watch, options.json)
+    if request.changes:
+        # What is for people must not get between the lines of JSON.
+        changing.change(admin, request.changes, Screen(sys.stderr) if options.json else screen)
+    if request.lists:
+        _show_lists(admin, request, screen)
     return 0
-
-
-def _checked(options: argparse.Namespace) -> Dict[str, Optional[str]]:
-    """Check the whole command line; return the settings to change."""
-    lists, setters = given(options, _LISTS), given(options, _SETTERS)
-    if options.database is None:
-        raise UsageError("a database is missing: autocron DATABASE --info (see autocron --help)")
-    if options.delete_database and (lists or setters or options.json or options.limit):
-        raise UsageError("--delete-database stands alone, or with --yes")
-    if options.yes and not options.delete_database:
-        raise UsageError("--yes goes with --delete-database")
-    if options.limit and not (options.tasks or options.results):
-        raise UsageError("--limit goes with --tasks or --results")
-    if options.json and setters and not lists:
-        raise UsageError("--json goes with --info, --tasks or --results")
-    changes: Dict[str, Optional[str]] = dict.fromkeys(NAMES) if options.set_defaults else {}
-    for name in NAMES:
-        word = getattr(options, f"set_{name}")
-        if word is not None:
-            try:
-                changes[name] = check_setting(name, word)
-            except InvalidSetting as error:
-                option = f"--set-{name.replace('_', '-')}"
-                raise UsageError(f"{option}{str(error)[len(name) :]}; nothing is changed") from None
-    return changes
 
 
 def _hint(word: str, path: str) -> str:
@@ -189,102 +83,60 @@ def _hint(word: str, path: str) -> str:
     return near or "; it is created by autocron.start(), or by setting something"
 
 
-# -- settings ---------------------------------------------------------------------------------
-
-
-def _show_changed(
-    admin: Admin, changes: Mapping[str, Optional[str]], changed: Changed, screen: Screen
-) -> None:
-    screen.say(admin.path, "bold")
-    screen.table(
-        [
-            [
-                name.replace("_", "-"),
-                listing.setting(changed.before, name),
-                "->",
-                listing.setting(changed.after, name),
-            ]
-            for name in changes
-        ]
-    )
-    if changed.was_told:
-        screen.say(f"The supervisor (pid {changed.processes.supervisor}) has been told.")
-    for note in _notes(changes, changed):
-        screen.say(note)
-
-
-def _notes(changes: Mapping[str, Optional[str]], changed: Changed) -> List[str]:
-    """Tell what a change does not do, where one might think that it does."""
-    notes = []
-    was_locked, is_locked = changed.before.autocron_lock, changed.after.autocron_lock
-    if is_locked and not was_locked and changed.processes.is_anyone_there:
-        notes.append(
-            "The lock is read by start(): workers go on until the application is started anew."
-        )
-    if was_locked and not is_locked:
-        notes.append("All schedules begin now; nothing is made up for the time of the lock.")
-    if changes.get("max_workers") is not None and changed.start_workers is not None:
-        notes.append(
-            f"The application has called start(workers={changed.start_workers}), which wins over "
-            "max-workers."
-        )
-    return notes
-
-
-# -- lists ------------------------------------------------------------------------------------
-
-
-def _show_lists(admin: Admin, options: argparse.Namespace, screen: Screen) -> None:
-    wanted = given(options, _LISTS) or ["info"]
-    limit = options.limit or DEFAULT_LIMIT
+def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
     now = admin.clock.now()
     document: Dict[str, Any] = as_json.head(admin.path, now)
-    if not options.json:
+    is_json = request.options.json
+    if not is_json:
         screen.say(admin.path, "bold")
-    for kind in wanted:
+    count = 0
+    for kind in request.lists:
         if kind == "info":
             overview = admin.overview()
-            if options.json:
+            if is_json:
                 document["info"] = as_json.info(overview, now)
             else:
                 listing.show_info(screen, overview, now)
         elif kind == "tasks":
-            tasks = admin.tasks(limit)
-            if options.json:
+            tasks = admin.tasks(request.limit, request.only, request.states)
+            count += tasks.running.count + tasks.waiting.count
+            if is_json:
                 document["tasks"] = as_json.tasks(tasks)
             else:
                 listing.show_tasks(screen, tasks, now)
-        else:
-            results = admin.results(limit)
-            if options.json:
+        elif kind == "results":
+            states = [state for state in ENDED if not request.states or state in request.states]
+            results = admin.listed(states, request.limit, request.only)
+            count += results.count
+            if is_json:
                 document["results"] = as_json.results(results)
             else:
                 listing.show_results(screen, results)
-    if options.json:
-        screen.say(to_json(document))
+        elif kind == "failed":
+            failed = admin.listed((TaskState.FAILED,), request.limit, request.only)
+            count += failed.count
+            if is_json:
+                document["failed"] = as_json.failed(failed)
+            else:
+                listing.show_failed(screen, failed, now)
+        elif kind == "show":
+            from autocron.cli import showing
 
+            task = admin.operator.task(request.options.show)
+            if is_json:
+                document["task"] = as_json.whole(task)
+            else:
+                showing.show_task(screen, admin, task, now)
+        else:
+            from autocron.cli import statistics
 
-# -- deleting ---------------------------------------------------------------------------------
-
-
-def _delete(admin: Admin, screen: Screen, is_sure: bool) -> int:
-    counts = admin.overview().stats.counts
-    waiting = counts[TaskState.WAITING] + counts[TaskState.RUNNING]
-    ended = sum(counts.values()) - waiting
-    what = f"{admin.path} with {waiting} waiting and {ended} ended tasks"
-    if not is_sure and not _is_confirmed(f"Delete {what}? [y/N] "):
-        print("autocron: nothing is deleted (for scripts: --yes)", file=sys.stderr)
-        return 1
-    admin.delete()
-    screen.say(f"Deleted {what}.")
-    return 0
-
-
-def _is_confirmed(question: str) -> bool:
-    try:
-        answer = input(question)
-    except EOFError:
-        answer = ""
-    if not sys.stdin.isatty():
-        print()  # nobody has typed Enter
-    return answer.strip().lower() in ("y", "yes")
+            figures = admin.statistics(request.only)
+            count += figures.total.ended["day"].count
+            if is_json:
+                document["stats"] = as_json.stats(figures, now)
+            else:
+                statistics.show_stats(screen, figures, now)
+    if is_json:
+        screen.document(document)
+    elif request.only.task is not None and not count:
+        operating.say_which_task(admin, request.only.task, screen)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from datetime import datetime, timezone, tzinfo
 from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence, Tuple
 
 from autocron import zones
-from autocron.core.errors import AutocronError, InvalidSchedule
+from autocron.core.errors import LONGEST_SECONDS, AutocronError, InvalidSchedule
 
 # What help says of --tz where a module's schedules are read.
 ZONE_OF_SCHEDULES = "the zone of schedules that name none (default: the local one)"
+A_DURATION = "seconds, or such as 90s, 5min, 2h, 1d, 1h30m"
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)", re.ASCII)
+_UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
 
 
 class UsageError(AutocronError, ValueError):
@@ -80,9 +84,43 @@ def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
     return read
 
 
+def read_seconds(text: str) -> Optional[float]:
+    """Read a duration: seconds, or such as ``90s``, ``5min``, ``2h``, ``1d``, ``1h30m``.
+
+    Returns:
+        The seconds; None if it is no duration.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        pieces = _PIECE.findall(text)
+        if not pieces or "".join(number + unit for number, unit in pieces) != text.replace(" ", ""):
+            return None
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in pieces)
+    return seconds if 0 <= seconds <= LONGEST_SECONDS else None
+
+
+def duration(smallest: float = 0.0) -> Callable[[str], float]:
+    """Return a type for ``add_argument``: a duration of at least so many seconds."""
+
+    def read(word: str) -> float:
+        seconds = read_seconds(word)
+        if seconds is None:
+            raise argparse.ArgumentTypeError(f"{word!r} is no duration; expected {A_DURATION}")
+        if seconds < smallest:
+            raise argparse.ArgumentTypeError(f"{word!r} is less than {smallest:g} seconds")
+        return seconds
+
+    return read
+
+
 def given(options: argparse.Namespace, names: Iterable[str]) -> List[str]:
     """Return those of some option names that were used."""
-    return [name for name in names if getattr(options, name) not in (None, False)]
+    return [
+        name
+        for name in names
+        if getattr(options, name) is not None and getattr(options, name) is not False
+    ]
 
 
 def add_runs_options(parser: Parser, about_zone: str) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Optional, Sequence
 
 from autocron.cli.formatting import instant
-from autocron.core.task import Task, TaskState
+from autocron.cli.pieces import progress_of
+from autocron.core.policy import Policy
+from autocron.core.schedule import Schedule
+from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Stats
 
 if TYPE_CHECKING:
-    from autocron.shell.admin import Overview, Planned, ResultList, TaskList, WorkerProcess
+    from autocron.shell.admin import Listed, TaskList
     from autocron.shell.application import Application
+    from autocron.shell.overview import Overview, Planned, QueueInfo, WorkerProcess
+    from autocron.shell.statistics import Figures, Statistics
 
 Document = Dict[str, Any]
 
@@ -25,33 +30,116 @@ def head(path: str, now: datetime) -> Document:
 
 def info(overview: Overview, now: datetime) -> Document:
     """Return what ``--info`` tells."""
-    processes, oldest = overview.processes, overview.stats.oldest_due_at
+    processes = overview.processes
     return {
         "settings": asdict(overview.settings),
         "application": _application(overview),
         "supervisor": None if processes.supervisor is None else {"pid": processes.supervisor},
         "workers": [_worker(worker) for worker in processes.workers],
         "schedules": [_planned(one) for one in overview.schedules],
+        "queues": [_queue(one, now) for one in overview.queues],
+        "paused": paused(overview.paused),
         "counts": _counts(overview.stats),
-        "oldest_due_at": instant(oldest),
-        "oldest_due_seconds": None if oldest is None else (now - oldest).total_seconds(),
+        **_oldest(overview.stats.oldest_due_at, now),
     }
 
 
 def tasks(found: TaskList) -> Document:
     """Return what ``--tasks`` tells."""
     return {
-        "running": [_task(task) for task in found.running],
-        "waiting": [_task(task) for task in found.waiting],
+        "running": [_task(task) for task in found.running.tasks],
+        "waiting": [_task(task) for task in found.waiting.tasks],
         "schedules": [_planned(one) for one in found.schedules],
-        "running_count": found.stats.counts[TaskState.RUNNING],
-        "waiting_count": found.stats.counts[TaskState.WAITING],
+        "running_count": found.running.count,
+        "waiting_count": found.waiting.count,
     }
 
 
-def results(found: ResultList) -> Document:
+def results(found: Listed) -> Document:
     """Return what ``--results`` tells."""
     return {"ended": [_ended(task) for task in found.tasks], "ended_count": found.count}
+
+
+def failed(found: Listed) -> Document:
+    """Return what ``--failed`` tells."""
+    return {"failed": [_ended(task) for task in found.tasks], "failed_count": found.count}
+
+
+def whole(task: Task) -> Document:
+    """Return what ``--show`` tells of a task."""
+    return {
+        **_ended(task),
+        "arguments": _loaded(task.payload),
+        "given": _loaded(task.given),
+        "policy": _policy(task.policy),
+        "history": [
+            {
+                "attempt": past.number,
+                "started_at": instant(past.started_at),
+                "ended_at": instant(past.ended_at),
+                "error_message": past.error_message,
+            }
+            for past in task.history
+        ],
+    }
+
+
+def stats(found: Statistics, now: datetime) -> Document:
+    """Return what ``--stats`` tells."""
+    return {
+        "total": _figures(found.total),
+        "tasks": [{"name": name, **_figures(one)} for name, one in found.tasks.items()],
+        "queues": [_queue(one, now) for one in found.queues],
+        "counts": _counts(found.stats),
+        **_oldest(found.stats.oldest_due_at, now),
+        "result_ttl": found.result_ttl,
+        "failure_ttl": found.failure_ttl,
+    }
+
+
+def paused(queues: FrozenSet[str]) -> Document:
+    """Return which queues are paused."""
+    return {"all": ALL_QUEUES in queues, "queues": sorted(queues - {ALL_QUEUES})}
+
+
+def schedule(found: Sequence[Schedule]) -> Optional[Document]:
+    """Return a schedule that was changed; None if it is not there any more."""
+    return {"key": found[0].key, "is_enabled": found[0].is_enabled} if found else None
+
+
+def _figures(one: Figures) -> Document:
+    return {
+        "ended": {window: asdict(ended) for window, ended in one.ended.items()},
+        "waited": None if one.waited is None else asdict(one.waited),
+        "ran": None if one.ran is None else asdict(one.ran),
+    }
+
+
+def _oldest(oldest: Optional[datetime], now: datetime) -> Document:
+    return {
+        "oldest_due_at": instant(oldest),
+        "oldest_due_seconds": None if oldest is None else (now - oldest).total_seconds(),
+    }
+
+
+def _queue(one: QueueInfo, now: datetime) -> Document:
+    return {
+        "name": one.name,
+        "is_paused": one.is_paused,
+        "waiting": one.waiting,
+        "due": one.due,
+        "held": one.held,
+        "running": one.running,
+        **_oldest(one.oldest_due_at, now),
+    }
+
+
+def _policy(policy: Policy) -> Document:
+    rate = policy.rate
+    return {
+        **asdict(policy),
+        "rate": None if rate is None else {"count": rate.count, "seconds": rate.seconds},
+    }
 
 
 def _application(overview: Overview) -> Optional[Document]:
@@ -94,6 +182,11 @@ def _planned(one: Planned) -> Document:
         "watermark_at": instant(schedule.watermark_at),
         "next_at": instant(one.next_at),
         "problem": one.problem or None,
+        "is_enabled": schedule.is_enabled,
+        "is_dynamic": schedule.is_dynamic,
+        "jitter_seconds": schedule.jitter_seconds,
+        "queue": schedule.queue,
+        "priority": schedule.priority,
     }
 
 
@@ -117,17 +210,41 @@ def _task(task: Task) -> Document:
         "attempt": task.attempt,
         "deaths": task.deaths,
         "worker": task.worker,
+        "queue": task.queue,
+        "expires_at": instant(task.expires_at),
+        "unique_until_at": instant(task.unique_until_at),
+        "limit": task.limit,
+        "rate_key": task.rate_key,
+        "group": task.group,
+        "after": task.after,
+        "failures": task.failures,
+        "progress": _progress(task),
+        "cancel_asked_at": instant(task.cancel_asked_at),
     }
 
 
+def _progress(task: Task) -> Optional[Document]:
+    progress = progress_of(task)
+    return None if progress is None else asdict(progress)
+
+
+def _loaded(text: Optional[str]) -> Any:
+    """Return what a stored text says; the text itself if it is no JSON."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
+
+
 def _ended(task: Task) -> Document:
-    failure = task.failure if task.state is TaskState.FAILED else None
+    # The latest failure of one that is to be tried again, too; and why one was cancelled.
+    failure = task.failure
     both = task.started_at is not None and task.finished_at is not None
     return {
         **_task(task),
         "finished_at": instant(task.finished_at),
         "seconds": (task.finished_at - task.started_at).total_seconds() if both else None,  # type: ignore[operator]
-        "result": None if task.result is None else json.loads(task.result),
+        "result": _loaded(task.result),
         "error_message": None if failure is None else failure.error_message,
         "traceback": None if failure is None else failure.traceback,
     }

@@ -8,7 +8,7 @@ import sys
 from typing import Any, Iterator, List, Tuple
 
 from autocron.cli.arguments import Parser
-from autocron.cli.formatting import Screen, one_line, to_json
+from autocron.cli.formatting import Screen, one_line
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.arguments import dump_call
 from autocron.core.cron import parse
@@ -59,7 +59,7 @@ def run(words: List[str]) -> int:
         findings += [f"{name}: {problem}" for name, problem in _problems(reader)]
     screen = Screen(sys.stdout)
     if options.json:
-        screen.say(to_json({"findings": findings, "warnings": warnings}))
+        screen.document({"findings": findings, "warnings": warnings})
         return 1 if findings else 0
     for text in warnings:
         screen.say(f"warning: {one_line(text)}")

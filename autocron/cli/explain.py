@@ -25,7 +25,6 @@ from autocron.cli.formatting import (
     offset,
     one_line,
     spread,
-    to_json,
     weekday,
 )
 from autocron.core.clock_change import clock_change
@@ -99,7 +98,7 @@ def run(words: List[str]) -> int:
     found = _next_runs(expression, now if after is None else after, zone, options.n)
     screen = Screen(sys.stdout)
     if options.json:
-        screen.say(to_json(_document(expression, zone_name, found)))
+        screen.document(_document(expression, zone_name, found))
     else:
         _show(screen, expression, zone_name, zone, found, now if after is None else None)
     return 0

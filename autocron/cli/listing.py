@@ -1,23 +1,33 @@
-"""What ``--info``, ``--tasks`` and ``--results`` show to people."""
+"""What ``--info``, ``--tasks``, ``--results`` and ``--failed`` show to people."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, List, Optional, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, List, Sequence
 
-from autocron.cli.formatting import Screen, duration, moment, one_line, wall
-from autocron.core import arguments
-from autocron.core.errors import AutocronError
+from autocron.cli.formatting import Screen, duration, moment
+from autocron.cli.pieces import (
+    STYLES,
+    attempt,
+    due,
+    lasting,
+    local,
+    outcome,
+    progress_of,
+    short,
+    shown_progress,
+    since,
+)
 from autocron.core.settings import AUTOCRON_LOCK, MAX_WORKERS, NAMES, NUMBERS, Settings
-from autocron.core.task import Task, TaskState
+from autocron.core.task import ALL_QUEUES, DEFAULT_QUEUE, TaskState
 from autocron.core.workforce import total
-from autocron.zones import LocalZone
 
 if TYPE_CHECKING:
-    from autocron.shell.admin import Overview, Planned, ResultList, TaskList
+    from autocron.shell.admin import Listed, TaskList
+    from autocron.shell.overview import Overview, Planned, QueueInfo
 
-_STYLES = {TaskState.SUCCEEDED: "good", TaskState.FAILED: "bad", TaskState.CANCELLED: "dim"}
-_PICKLED = '{"$pickle":'
+# Columns that are left out where they would say the same in each row.
+_IDLE = {"queue": DEFAULT_QUEUE, "priority": "0", "attempt": "1", "progress": "", "note": ""}
 
 
 def setting(settings: Settings, name: str) -> str:
@@ -44,28 +54,30 @@ def setting(settings: Settings, name: str) -> str:
 
 def show_info(screen: Screen, overview: Overview, now: datetime) -> None:
     """Show what ``--info`` tells."""
-    screen.say()
-    screen.say("Settings", "bold")
+    screen.title("Settings")
     settings = overview.settings
     screen.table([[name.replace("_", "-"), setting(settings, name)] for name in NAMES])
-    screen.say()
-    screen.say("Processes", "bold")
+    screen.title("Processes")
     screen.table(_process_rows(overview, now))
+    if overview.queues or overview.paused:
+        screen.title("Queues")
+        show_queues(screen, overview.queues, now)
+        if ALL_QUEUES in overview.paused:
+            screen.say("  All queues are paused: no task begins before --resume.", "bad")
     _show_schedules(screen, overview.schedules, now)
-    screen.say()
-    screen.say("Tasks", "bold")
+    screen.title("Tasks")
     counts = overview.stats.counts
     screen.table([[state.value, f"{counts[state]:>6}"] for state in TaskState])
     oldest = overview.stats.oldest_due_at
     if oldest is not None:
-        screen.say(f"  The oldest due task has waited for {_since(oldest, now)}.")
+        screen.say(f"  The oldest due task has waited for {since(oldest, now)}.")
 
 
 def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
     processes, application = overview.processes, overview.application
     rows = [["application", _running(overview)]]
     if application is not None:
-        rows.append(["", f"in {one_line(application.root)}"])
+        rows.append(["", f"in {application.root}"])
         if application.django is not None:
             rows.append(["", f"Django with {application.django}"])
     pid = processes.supervisor
@@ -79,7 +91,7 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
     rows.append(["workers", f"{count} of {wanted}{why}" if processes.is_anyone_there else "none"])
     for worker in processes.workers:
         task = worker.task
-        doing = "idle" if task is None else f"{task.name} {_for(task.started_at, now)}"
+        doing = "idle" if task is None else f"{task.name} {lasting(task.started_at, now)}"
         rows.append(["", f"pid {worker.pid}  {doing}".rstrip()])
     held = sum(1 for worker in processes.workers if worker.task is not None)
     lost = overview.stats.counts[TaskState.RUNNING] - held
@@ -94,25 +106,55 @@ def _running(overview: Overview) -> str:
     return "locked: calls run in place" if overview.settings.autocron_lock else "not running"
 
 
+def show_queues(screen: Screen, queues: Sequence[QueueInfo], now: datetime) -> None:
+    """Show the queues, and what is in them."""
+    if not queues:
+        return
+    rows = [
+        [
+            one.name,
+            str(one.waiting),
+            str(one.due),
+            str(one.held),
+            str(one.running),
+            since(one.oldest_due_at, now),
+            "paused" if one.is_paused else "",
+        ]
+        for one in queues
+    ]
+    heading = ["queue", "waiting", "due", "held", "running", "oldest due", ""]
+    styles = ["bad" if one.is_paused else "" for one in queues]
+    screen.table(rows, heading, styles)
+
+
 def _show_schedules(screen: Screen, schedules: Sequence[Planned], now: datetime) -> None:
     if not schedules:
         return
-    screen.say()
-    screen.say("Schedules", "bold")
+    screen.title("Schedules")
     rows = [
-        [one.schedule.name, one.schedule.text or "at start", one.schedule.zone, _next(one, now)]
+        [
+            one.schedule.name,
+            one.schedule.text or "at start",
+            one.schedule.zone,
+            next_of(one, now),
+            one.schedule.key if one.schedule.is_dynamic else "",
+        ]
         for one in schedules
     ]
-    screen.table(rows, ("task", "cron", "zone", "next run"))
+    heading = ("task", "cron", "zone", "next run", "made at run time as")
+    screen.table(rows, heading, idle={"made at run time as": ""})
 
 
-def _next(one: Planned, now: datetime) -> str:
+def next_of(one: Planned, now: datetime) -> str:
+    """Return when a schedule fires next, or why it does not."""
+    if not one.schedule.is_enabled:
+        return "disabled"
     if one.problem:
-        return one_line(one.problem)
+        return one.problem
     if one.next_at is None or one.zone is None:
         return "when the application starts" if one.schedule.at_start else "never again"
     has_seconds = len((one.schedule.text or "").split()) == 6
-    return f"{moment(one.next_at, one.zone, has_seconds)} (in {_since(now, one.next_at)})"
+    return f"{moment(one.next_at, one.zone, has_seconds)} (in {since(now, one.next_at)})"
 
 
 # -- tasks ------------------------------------------------------------------------------------
@@ -120,98 +162,97 @@ def _next(one: Planned, now: datetime) -> str:
 
 def show_tasks(screen: Screen, found: TaskList, now: datetime) -> None:
     """Show what ``--tasks`` tells."""
-    running, waiting = found.running, found.waiting
-    screen.say()
-    screen.say("Running", "bold")
-    if running:
-        rows = [[_for(t.started_at, now), _attempt(t), t.name] for t in running]
-        screen.table(rows, ("since", "attempt", "task"))
+    screen.title("Running")
+    show_running(screen, found.running, now)
+    screen.title("Waiting")
+    if found.waiting.tasks:
+        rows = [
+            [
+                short(t.id),
+                local(t.run_at),
+                due(t, now),
+                attempt(t),
+                t.name,
+                t.queue,
+                str(t.priority),
+            ]
+            for t in found.waiting.tasks
+        ]
+        heading = ("id", "local time", "due", "attempt", "task", "queue", "priority")
+        screen.table(rows, heading, idle=_IDLE)
     else:
         screen.say("  nothing")
-    _show_more(screen, found.stats.counts[TaskState.RUNNING] - len(running))
-    screen.say()
-    screen.say("Waiting", "bold")
-    if waiting:
-        rows = [[_local(t.run_at), _due(t, now), _attempt(t), t.name] for t in waiting]
-        screen.table(rows, ("local time", "due", "attempt", "task"))
-    else:
-        screen.say("  nothing")
-    _show_more(screen, found.stats.counts[TaskState.WAITING] - len(waiting))
+    _show_more(screen, found.waiting)
     _show_schedules(screen, found.schedules, now)
 
 
-def _due(task: Task, now: datetime) -> str:
-    if task.run_at > now:
-        return f"in {_since(now, task.run_at)}"
-    return f"for {_since(task.run_at, now)}"
-
-
-def _attempt(task: Task) -> str:
-    # The attempt in hand, or the one to come.
-    return str(task.attempt + (task.state is TaskState.WAITING))
+def show_running(screen: Screen, found: Listed, now: datetime) -> None:
+    """Show tasks that run."""
+    rows = []
+    for task in found.tasks:
+        progress = progress_of(task)
+        note = "" if task.cancel_asked_at is None else "asked to end"
+        told = "" if progress is None else shown_progress(progress)
+        since_start = lasting(task.started_at, now)
+        rows.append([short(task.id), since_start, attempt(task), task.name, task.queue, note, told])
+    if rows:
+        heading = ("id", "since", "attempt", "task", "queue", "note", "progress")
+        screen.table(rows, heading, idle=_IDLE)
+    else:
+        screen.say("  nothing")
+    _show_more(screen, found)
 
 
 # -- results ----------------------------------------------------------------------------------
 
 
-def show_results(screen: Screen, found: ResultList) -> None:
+def show_results(screen: Screen, found: Listed) -> None:
     """Show what ``--results`` tells."""
-    screen.say()
-    screen.say("Ended", "bold")
-    if found.tasks:
-        rows = [
-            [_local(task.finished_at), _took(task), task.state.value, task.name, _outcome(task)]
-            for task in found.tasks
+    screen.title("Ended")
+    rows = [
+        [
+            short(task.id),
+            local(task.finished_at),
+            since(task.started_at, task.finished_at),
+            task.state.value,
+            task.name,
+            outcome(task),
         ]
-        styles = [_STYLES.get(task.state, "") for task in found.tasks]
-        heading = ("local time", "took", "state", "task", "result or error")
+        for task in found.tasks
+    ]
+    if rows:
+        styles = [STYLES.get(task.state, "") for task in found.tasks]
+        heading = ("id", "local time", "took", "state", "task", "result or error")
         screen.table(rows, heading, styles)
     else:
         screen.say("  nothing")
-    _show_more(screen, found.count - len(found.tasks))
+    _show_more(screen, found)
 
 
-def _took(task: Task) -> str:
-    if task.started_at is None or task.finished_at is None:
-        return ""
-    return _since(task.started_at, task.finished_at)
+def show_failed(screen: Screen, found: Listed, now: datetime) -> None:
+    """Show what ``--failed`` tells."""
+    screen.title("Failed")
+    rows = [
+        [
+            short(task.id),
+            since(task.finished_at, now),
+            str(task.attempt),
+            task.name,
+            task.queue,
+            outcome(task),
+        ]
+        for task in found.tasks
+    ]
+    if rows:
+        heading = ("id", "ago", "attempts", "task", "queue", "error")
+        screen.table(rows, heading, idle=_IDLE)
+        screen.say("  --show ID tells all of one, --retry ID tries it again", "dim")
+    else:
+        screen.say("  nothing")
+    _show_more(screen, found)
 
 
-def _outcome(task: Task) -> str:
-    if task.state is TaskState.FAILED and task.failure is not None:
-        return one_line(task.failure.error_message)
-    return "" if task.result is None else one_line(shown_result(task.result))
-
-
-def shown_result(text: str) -> str:
-    """Return a stored result as Python writes it.
-
-    What was pickled is not loaded: that could run code of whoever can write to the database.
-    """
-    if text.startswith(_PICKLED):
-        return "(pickled)"
-    try:
-        return repr(arguments.load_result(text))
-    except AutocronError:
-        return text
-
-
-# -- pieces -----------------------------------------------------------------------------------
-
-
-def _show_more(screen: Screen, count: int) -> None:
-    if count > 0:
-        screen.say(f"  and {count} more; --limit N lists more of them", "dim")
-
-
-def _local(at: Optional[datetime]) -> str:
-    zone = LocalZone()
-    return "" if at is None else wall((at.astimezone(timezone.utc)).astimezone(zone))
-
-
-def _since(start: datetime, end: datetime) -> str:
-    return duration((end - start).total_seconds())
-
-
-def _for(start: Optional[datetime], now: datetime) -> str:
-    return "" if start is None else f"for {_since(start, now)}"
+def _show_more(screen: Screen, found: Listed) -> None:
+    more = found.count - len(found.tasks)
+    if more > 0:
+        screen.say(f"  and {more} more; --limit N lists more of them", "dim")

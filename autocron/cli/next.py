@@ -17,7 +17,7 @@ from autocron.cli.arguments import (
     read_after,
     read_zone,
 )
-from autocron.cli.formatting import Screen, duration, instant, moment, to_json
+from autocron.cli.formatting import Screen, duration, instant, moment
 from autocron.cli.modules import read_tasks
 from autocron.core.clock_change import clock_change
 from autocron.core.cron import parse
@@ -74,7 +74,7 @@ def run(words: List[str]) -> int:
     found = [one for _, one in zip(range(options.n), heapq.merge(*streams))]
     screen = Screen(sys.stdout)
     if options.json:
-        screen.say(to_json({"next": [_plain(one) for one in found]}))
+        screen.document({"next": [_plain(one) for one in found]})
     elif not found:
         screen.say("No schedule; delayed functions run when they are called.")
     else:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from datetime import datetime
 from typing import Any, Dict, List, Optional
 
-from autocron.cli.arguments import ZONE_OF_SCHEDULES, Parser, UsageError, whole_number
+from autocron.cli.arguments import (
+    A_DURATION,
+    ZONE_OF_SCHEDULES,
+    Parser,
+    UsageError,
+    read_seconds,
+    whole_number,
+)
 from autocron.cli.formatting import Screen
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.errors import AutocronError
@@ -25,8 +31,6 @@ examples:
       --durations nightly=2h,poll=90s --workers 2 --html report.html
 """
 
-_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 _PLAIN_WIDTH = 100
 
 
@@ -83,7 +87,7 @@ def run(words: List[str]) -> int:
         with open(options.html, "w", encoding="utf-8") as file:
             file.write(timeline.to_html())
     if options.json:
-        screen.say(timeline.to_json())
+        print(timeline.to_json())
         return 0
     for line in timeline.to_text(screen.width or _PLAIN_WIDTH).splitlines():
         screen.say(line, "bold" if line == "What is odd" else "")
@@ -150,16 +154,10 @@ def _durations(words: List[str]) -> Any:
 
 
 def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        pieces = _PIECE.findall(text)
-        if not pieces or "".join(number + unit for number, unit in pieces) != text.replace(" ", ""):
-            raise UsageError(
-                f"--durations: {text!r} is no duration; expected seconds, or such as 90s, 5min, "
-                "2h, 1d, 1h30m"
-            ) from None
-        return sum(float(number) * _UNITS[unit] for number, unit in pieces)
+    seconds = read_seconds(text)
+    if seconds is None:
+        raise UsageError(f"--durations: {text!r} is no duration; expected {A_DURATION}")
+    return seconds
 
 
 def _outage(word: str) -> List[str]:

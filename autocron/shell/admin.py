@@ -7,118 +7,43 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
-from typing import List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from autocron.core.cron import parse
-from autocron.core.errors import AutocronError, StoreError
-from autocron.core.next_run import next_run
-from autocron.core.schedule import Schedule
+from autocron.core.errors import StoreError
 from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION
-from autocron.ports import Clock, Stats
+from autocron.ports import Clock
 from autocron.shell.application import APPLICATION, MODULES, Application
-from autocron.shell.connections import SQLITE_ERRORS, connect
-from autocron.shell.listing import ended_tasks, next_tasks
-from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
+from autocron.shell.deleting import delete
+from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
+from autocron.shell.operating import Operator
+from autocron.shell.overview import Overview, Planned, Processes, processes, queues, schedules
+from autocron.shell.ownership import RunFolder
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
-from autocron.shell.wakeup import Sender, Sent, unbind
-from autocron.zones import load_zone
-
-# How long others may take to end a transaction before a database counts as in use.
-_DELETE_PATIENCE_SECONDS = 1.0
-_REMOVE_TRIES = 100
+from autocron.shell.statistics import Statistics, statistics
+from autocron.shell.wakeup import Sender, Sent
 
 
 @dataclass(frozen=True)
-class WorkerProcess:
-    """A worker that lives.
+class Listed:
+    """Tasks, at most as many as were asked for, and how many there are."""
 
-    Attributes:
-        name: Its name, under which it claims tasks.
-        pid: Its process id.
-        task: The task in its hands, if any.
-        queues: The queues of which it takes tasks; None is any.
-    """
-
-    name: str
-    pid: int
-    task: Optional[Task]
-    queues: Optional[Tuple[str, ...]] = None
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Who serves a database now.
-
-    Attributes:
-        is_application_running: Whether a process that called ``start()`` lives.
-        supervisor: The process id of the supervisor, if it lives.
-        workers: The workers that live, by name.
-    """
-
-    is_application_running: bool
-    supervisor: Optional[int]
-    workers: Tuple[WorkerProcess, ...]
-
-    @property
-    def is_anyone_there(self) -> bool:
-        """Whether any process of the application lives."""
-        return self.is_application_running or self.supervisor is not None or bool(self.workers)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A schedule and its next run.
-
-    Attributes:
-        schedule: The schedule.
-        zone: Its time zone; None if this machine does not know it.
-        next_at: Its next occurrence; None if there is none.
-        problem: Why it can not run here; empty if it can.
-    """
-
-    schedule: Schedule
-    zone: Optional[tzinfo]
-    next_at: Optional[datetime]
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Overview:
-    """All that is worth knowing of a database at one instant."""
-
-    settings: Settings
-    application: Optional[Application]
-    modules: Tuple[str, ...]
-    processes: Processes
-    schedules: Tuple[Planned, ...]
-    stats: Stats
+    tasks: Tuple[Task, ...] = ()
+    count: int = 0
 
 
 @dataclass(frozen=True)
 class TaskList:
-    """Tasks that have not ended, as many of each kind as were asked for, and how many there are."""
+    """Tasks that have not ended, and what will bring more of them."""
 
-    running: Tuple[Task, ...]
-    waiting: Tuple[Task, ...]
+    running: Listed
+    waiting: Listed
     schedules: Tuple[Planned, ...]
-    stats: Stats
-
-
-@dataclass(frozen=True)
-class ResultList:
-    """Tasks that have ended, the latest first, and how many there are."""
-
-    tasks: Tuple[Task, ...]
-    count: int
 
 
 @dataclass(frozen=True)
@@ -153,60 +78,65 @@ class Admin:
         self.path = store.path
         self.clock = clock
         self._folder = RunFolder(store.path)
+        self.operator = Operator(store, self._folder, clock)
 
     # -- looking ------------------------------------------------------------------------------
 
     def overview(self) -> Overview:
         """Return what is worth knowing of the database now."""
-        stored = self.store.settings()
+        now, stored, paused = self.clock.now(), self.store.settings(), self.store.paused()
         return Overview(
             settings=Settings.read(stored),
             application=_application(stored),
             modules=tuple(json.loads(stored.get(MODULES, "[]"))),
-            processes=self.processes(),
-            schedules=self.schedules(),
-            stats=self.store.stats(self.clock.now()),
+            processes=processes(self.store, self._folder),
+            schedules=schedules(self.store, now),
+            stats=self.store.stats(now),
+            queues=queues(self.store, paused, now),
+            paused=paused,
         )
 
-    def processes(self) -> Processes:
-        """Return who serves the database now."""
-        in_hand = {task.worker: task for task in self.store.find(state=TaskState.RUNNING)}
-        workers = []
-        for name in self._folder.workers():
-            pid = holder(self._folder.worker(name))
-            if pid is not None:
-                note = read_note(self._folder.worker(name))
-                queues = tuple(note.split(",")) if note else None
-                workers.append(WorkerProcess(name, pid, in_hand.get(name), queues))
-        return Processes(
-            is_application_running=is_shared(self._folder.application),
-            supervisor=holder(self._folder.supervisor),
-            workers=tuple(workers),
-        )
+    def tasks(
+        self, limit: int, only: Filter = EVERYTHING, states: Sequence[TaskState] = ()
+    ) -> TaskList:
+        """Return the tasks that run and those that wait, at most ``limit`` of each.
 
-    def schedules(self) -> Tuple[Planned, ...]:
-        """Return the schedules with their next runs, the next one first."""
-        now = self.clock.now()
-        planned = [_planned(schedule, now) for schedule in self.store.schedules()]
-        planned.sort(key=lambda one: (one.next_at is None, one.next_at or now))
-        return tuple(planned)
-
-    def tasks(self, limit: int) -> TaskList:
-        """Return the tasks that run and those that wait, at most ``limit`` of each."""
+        Arguments:
+            limit: How many.
+            only: Which tasks.
+            states: Their states; none is both.
+        """
+        found = {
+            state: self.listed((state,), limit, only)
+            for state in UNFINISHED
+            if not states or state in states
+        }
         return TaskList(
-            running=tuple(self.store.find(state=TaskState.RUNNING, limit=limit)),
-            waiting=tuple(next_tasks(self.store, limit)),
-            schedules=self.schedules(),
-            stats=self.store.stats(self.clock.now()),
+            running=found.get(TaskState.RUNNING, Listed()),
+            waiting=found.get(TaskState.WAITING, Listed()),
+            schedules=schedules(self.store, self.clock.now()),
         )
 
-    def results(self, limit: int) -> ResultList:
-        """Return the tasks that have ended, at most ``limit``, the latest first."""
-        counts = self.store.stats(self.clock.now()).counts
-        return ResultList(
-            tasks=tuple(ended_tasks(self.store, limit)),
-            count=sum(count for state, count in counts.items() if state.is_final),
+    def listed(self, states: Sequence[TaskState], limit: int, only: Filter = EVERYTHING) -> Listed:
+        """Return tasks in some states, in the order of :func:`autocron.shell.listing.listed`."""
+        now = self.clock.now()
+        return Listed(
+            tasks=tuple(listed(self.store, states, now, only, limit)),
+            count=count(self.store, states, now, only),
         )
+
+    def statistics(self, only: Filter = EVERYTHING) -> Statistics:
+        """Return the figures of what has ended within a day, as far as it is kept."""
+        return statistics(self.store, self.clock.now(), only)
+
+    def ended_within(self, seconds: float) -> Dict[str, int]:
+        """Return how many tasks have ended within so many seconds, by the name of their state."""
+        only, now = Filter(newer_than_seconds=seconds), self.clock.now()
+        return {state.value: count(self.store, (state,), now, only) for state in ENDED}
+
+    def names(self) -> List[str]:
+        """Return the names of all task functions that the database has heard of."""
+        return names(self.store)
 
     # -- changing -----------------------------------------------------------------------------
 
@@ -235,7 +165,7 @@ class Admin:
         return Changed(
             before=before,
             after=after,
-            processes=self.processes(),
+            processes=processes(self.store, self._folder),
             was_told=was_told,
             start_workers=None if application is None else application.workers,
         )
@@ -255,44 +185,7 @@ class Admin:
         Raises:
             StoreError: A process uses it, or a file can not be removed.
         """
-        self._check_unused(self.processes())
-        self.store.close()
-        try:
-            connection = connect(self.path, "full", _DELETE_PATIENCE_SECONDS, "rw")
-            with closing(connection):
-                # Fails while any other process has the database open, also one that holds no lock
-                # of ours, as `manage.py` commands do. It also puts the log away.
-                connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
-                connection.execute("PRAGMA journal_mode=DELETE").fetchall()
-                connection.execute("BEGIN EXCLUSIVE")
-                for end in ("-wal", "-shm", "-journal", ""):
-                    with suppress(FileNotFoundError):
-                        os.unlink(self.path + end)
-        except SQLITE_ERRORS as error:
-            raise StoreError(
-                f"{self.path} is open in another process ({error}); end it, and delete the "
-                "database then"
-            ) from error
-        self._remove_run_folder()
-
-    def _check_unused(self, found: Processes) -> None:
-        if found.is_anyone_there:
-            pids = [("supervisor", found.supervisor), *(("worker", w.pid) for w in found.workers)]
-            who = ", ".join(f"{role} {pid}" for role, pid in pids if pid is not None)
-            raise StoreError(
-                f"{self.path} is in use{f' ({who})' if who else ''}; stop the application, and "
-                "delete the database then"
-            )
-
-    def _remove_run_folder(self) -> None:
-        for path in (self._folder.wake, self._folder.control):
-            unbind(path)
-        for _ in range(_REMOVE_TRIES):
-            shutil.rmtree(self._folder.path, ignore_errors=True)
-            if not os.path.lexists(self._folder.path):
-                return
-            time.sleep(0.01)  # a supervisor on its very last steps may be looking in
-        raise StoreError(f"{self.path} is deleted, but not the folder {self._folder.path}")
+        delete(self.store, self._folder)
 
 
 def open_existing(name: str, clock: Clock) -> Admin:
@@ -354,15 +247,3 @@ def neighbours(path: str) -> List[str]:
 def _application(stored: Mapping[str, str]) -> Optional[Application]:
     text = stored.get(APPLICATION)
     return None if text is None else Application.from_json(text)
-
-
-def _planned(schedule: Schedule, now: datetime) -> Planned:
-    try:
-        zone = load_zone(schedule.zone)
-        if schedule.text is None:
-            return Planned(schedule, zone, None)
-        # After a clock set back, nothing is run up to the watermark.
-        after = max(now, schedule.watermark_at)
-        return Planned(schedule, zone, next_run(parse(schedule.text), after, zone))
-    except AutocronError as error:
-        return Planned(schedule, None, None, problem=str(error))

@@ -5,31 +5,143 @@ Beside :mod:`autocron.shell.sqlite`: the engine never asks these questions.
 
 from __future__ import annotations
 
-from typing import List
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from autocron.core.task import Task
-from autocron.shell.queries import TASK
-from autocron.shell.rows import readable, row_task
+from autocron.core.task import Task, TaskState
+from autocron.shell.queries import STATE, TASK
+from autocron.shell.rows import microseconds, readable, row_task
 from autocron.shell.sqlite import SQLiteStore
 
-_NEXT = f"SELECT {TASK} FROM tasks WHERE state = 'waiting' ORDER BY run_at, seq LIMIT ?"
-# Three walks along one index, each in its order, and never more than the limit from any of them.
-_ENDED = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {TASK} FROM tasks WHERE state = '{state}' "
-    "AND state <> 'waiting' AND state <> 'running' ORDER BY finished_at DESC, seq DESC LIMIT ?)"
-    for state in ("succeeded", "failed", "cancelled")
-)
+UNFINISHED = (TaskState.RUNNING, TaskState.WAITING)
+ENDED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)
+
+# Since when a task is in its state: that is its age.
+_SINCE = {
+    TaskState.WAITING: "enqueued_at",
+    TaskState.RUNNING: "started_at",
+    **dict.fromkeys(ENDED, "finished_at"),
+}
+_ORDER = {
+    TaskState.WAITING: "run_at, seq",
+    TaskState.RUNNING: "started_at, seq",
+    **dict.fromkeys(ENDED, "finished_at DESC, seq DESC"),
+}
 
 
-def next_tasks(store: SQLiteStore, limit: int) -> List[Task]:
-    """Return waiting tasks, those first that are due first."""
-    rows = store.read("look for waiting tasks", _NEXT, (limit,))
-    return [readable(row_task, row, store.path) for row in rows]
+@dataclass(frozen=True)
+class Filter:
+    """Which tasks are meant.
+
+    Attributes:
+        task: The name of their function, or its end after a ``:`` or ``.``; None is all.
+        queue: Their queue; None is all.
+        older_than_seconds: They are in their state for longer than this: waiting since the call,
+            running since the attempt began, or ended.
+        newer_than_seconds: They are in their state for less than this.
+    """
+
+    task: Optional[str] = None
+    queue: Optional[str] = None
+    older_than_seconds: Optional[float] = None
+    newer_than_seconds: Optional[float] = None
+
+    def condition(self, state: TaskState, now: datetime) -> Tuple[str, Dict[str, Any]]:
+        """Return the condition in SQL, and its values, for the tasks in one state."""
+        clauses = [STATE[state]]
+        values: Dict[str, Any] = {}
+        if self.task is not None:
+            clauses.append("(name = :name OR substr(name, :end) IN (:after_colon, :after_dot))")
+            values["name"] = self.task
+            values["end"] = -len(self.task) - 1
+            values["after_colon"], values["after_dot"] = f":{self.task}", f".{self.task}"
+        if self.queue is not None:
+            clauses.append("queue = :queue")
+            values["queue"] = self.queue
+        if self.older_than_seconds is not None:
+            clauses.append(f"{_SINCE[state]} < :older_than")
+            values["older_than"] = _before(now, self.older_than_seconds)
+        if self.newer_than_seconds is not None:
+            clauses.append(f"{_SINCE[state]} > :newer_than")
+            values["newer_than"] = _before(now, self.newer_than_seconds)
+        return " AND ".join(clauses), values
 
 
-def ended_tasks(store: SQLiteStore, limit: int) -> List[Task]:
-    """Return tasks that have ended, the latest first."""
-    rows = store.read("look for ended tasks", _ENDED, (limit, limit, limit))
-    found = [readable(row_task, row, store.path) for row in rows]
-    found.sort(key=lambda task: task.finished_at or task.enqueued_at, reverse=True)
-    return found[:limit]
+EVERYTHING = Filter()
+
+
+def _before(now: datetime, seconds: float) -> int:
+    return microseconds(now) - round(seconds * 1_000_000)
+
+
+def listed(
+    store: SQLiteStore,
+    states: Sequence[TaskState],
+    now: datetime,
+    only: Filter = EVERYTHING,
+    limit: int = -1,
+) -> List[Task]:
+    """Return tasks in some states.
+
+    Arguments:
+        store: The database.
+        states: Their states: one, or several final ones.
+        now: The present instant.
+        only: Which of them.
+        limit: Return at most so many; all if it is negative.
+
+    Returns:
+        What waits in the order in which it is due, what runs with the longest-running one first,
+        and what has ended with the latest one first.
+    """
+    found: List[Task] = []
+    for state in states:
+        condition, values = only.condition(state, now)
+        # The rows themselves are read of those only that are shown.
+        sql = (
+            f"SELECT {TASK} FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {condition} "
+            f"ORDER BY {_ORDER[state]} LIMIT :limit) ORDER BY {_ORDER[state]}"
+        )
+        rows = store.read("list tasks", sql, {**values, "limit": limit})
+        found += [readable(row_task, row, store.path) for row in rows]
+    if len(states) > 1:
+        found.sort(key=lambda task: task.finished_at or task.enqueued_at, reverse=True)
+    return found if limit < 0 else found[:limit]
+
+
+def listed_ids(
+    store: SQLiteStore, states: Sequence[TaskState], now: datetime, only: Filter = EVERYTHING
+) -> List[str]:
+    """Return the ids of tasks in some states, oldest first."""
+    found: List[Tuple[int, str]] = []
+    for state in states:
+        condition, values = only.condition(state, now)
+        found += store.read("list tasks", f"SELECT seq, id FROM tasks WHERE {condition}", values)
+    return [task_id for _, task_id in sorted(found)]
+
+
+def count(
+    store: SQLiteStore, states: Iterable[TaskState], now: datetime, only: Filter = EVERYTHING
+) -> int:
+    """Return how many tasks are in some states."""
+    total = 0
+    for state in states:
+        condition, values = only.condition(state, now)
+        sql = f"SELECT count(*) FROM tasks WHERE {condition}"
+        total += store.read("count tasks", sql, values)[0][0]
+    return total
+
+
+def ids_that_begin(store: SQLiteStore, start: str, limit: int) -> List[str]:
+    """Return ids that begin with a text, at most so many, in their order."""
+    # Above all ids that begin so: no character of an id is that high.
+    sql = "SELECT id FROM tasks WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    rows = store.read("look for an id", sql, (start, f"{start}\U0010ffff", limit))
+    return [task_id for (task_id,) in rows]
+
+
+def names(store: SQLiteStore) -> List[str]:
+    """Return the names of all task functions that the database has heard of."""
+    sql = "SELECT name FROM tasks UNION SELECT name FROM schedules ORDER BY name"
+    return [name for (name,) in store.read("list the task functions", sql)]

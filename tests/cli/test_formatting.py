@@ -42,4 +42,4 @@ def test_texts_stay_on_their_line():
     assert one_line("käse\n\x1b[31m\u202e") == r"käse\n\x1b[31m\u202e"
     assert cut("abcdefgh", 6) == "abc..."
     assert cut("abcdef", 6) == "abcdef"
-    assert cut("abcdef", 2) == "..."
+    assert cut("abcdef", 2) == ".."

@@ -17,11 +17,14 @@ from autocron.shell.sqlite import SQLiteStore
 
 TASK_KEYS = {
     "id", "name", "state", "enqueued_at", "run_at", "started_at", "priority", "unique", "lock",
-    "schedule", "occurrence_at", "attempt", "deaths", "worker",
+    "schedule", "occurrence_at", "attempt", "deaths", "worker", "queue", "expires_at",
+    "unique_until_at", "limit", "rate_key", "group", "after", "failures", "progress",
+    "cancel_asked_at",
 }  # fmt: skip
 SCHEDULE_KEYS = {
     "key", "name", "expression", "zone", "missed", "overlap", "grace_seconds", "at_start",
-    "watermark_at", "next_at", "problem",
+    "watermark_at", "next_at", "problem", "is_enabled", "is_dynamic", "jitter_seconds", "queue",
+    "priority",
 }  # fmt: skip
 
 
@@ -128,8 +131,8 @@ class TestTasks:
         shop.engine.tick()
         shop.call("add", 1, 2, delay_seconds=7260.0)
         out = run(capsys, "shop.db", "-t")[1]
-        assert "Running\n  SINCE" in out
-        assert "Waiting\n  LOCAL TIME" in out
+        assert "Running\n  ID                SINCE" in out
+        assert "Waiting\n  ID                LOCAL TIME" in out
         assert "  in 2 h" in out
         assert "  shop:nightly  30 2 * * *  UTC" in out
 
@@ -156,7 +159,7 @@ class TestResults:
         code, out, err = run(capsys, "shop.db", "-r")
         assert (code, err) == (0, "")
         lines = out.splitlines()
-        assert " ".join(lines[3].split()) == "LOCAL TIME TOOK STATE TASK RESULT OR ERROR"
+        assert " ".join(lines[3].split()) == "ID LOCAL TIME TOOK STATE TASK RESULT OR ERROR"
         # The latest first; and nothing that a task says reaches the terminal as it is.
         assert lines[4].endswith(r"failed     shop:fail  ValueError: no\x1b[31m such\nthing")
         assert lines[5].endswith("succeeded  shop:add   3")

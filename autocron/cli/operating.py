@@ -1,0 +1,185 @@
+"""What is said of what an administrator did to tasks, queues and schedules."""
+
+from __future__ import annotations
+
+import sys
+from typing import Dict, FrozenSet, List, Optional
+
+from autocron.cli import as_json
+from autocron.cli.arguments import did_you_mean
+from autocron.cli.changing import is_confirmed
+from autocron.cli.formatting import Screen
+from autocron.cli.listing import next_of
+from autocron.cli.options import ALL, TASK_VERBS, Request
+from autocron.cli.pieces import short
+from autocron.core.task import ALL_QUEUES, Task
+from autocron.shell.admin import Admin
+from autocron.shell.operating import CANCEL, DISCARD, RETRY, STATES_OF, Done
+
+_PAST = {RETRY: "retried", DISCARD: "discarded", CANCEL: "cancelled"}
+# More are counted, not listed.
+_MOST_SHOWN = 20
+
+
+def run(admin: Admin, request: Request, screen: Screen) -> int:
+    """Do what is asked for, and say what was done.
+
+    Arguments:
+        admin: The database.
+        request: What is asked for; it has an operation.
+        screen: Where to say it.
+
+    Returns:
+        The exit code.
+    """
+    operation = request.operation or ""
+    if operation in TASK_VERBS:
+        return _on_tasks(admin, operation, request, screen)
+    word = getattr(request.options, operation)
+    document = as_json.head(admin.path, admin.clock.now())
+    notes: List[str]
+    if operation in ("pause", "resume"):
+        notes = _on_queue(admin, operation, None if word == ALL_QUEUES else word)
+        document["paused"] = as_json.paused(admin.store.paused())
+    else:
+        notes = _on_schedule(admin, operation, word)
+        document["schedule"] = as_json.schedule(admin.store.schedules(word))
+    if request.options.json:
+        screen.document({**document, "notes": notes})
+    else:
+        for note in notes:
+            screen.say(note)
+    return 0
+
+
+# -- tasks ------------------------------------------------------------------------------------
+
+
+def _on_tasks(admin: Admin, verb: str, request: Request, screen: Screen) -> int:
+    options, past = request.options, _PAST[verb]
+    words = getattr(options, verb)
+    if words != [ALL]:
+        done = admin.operator.named(verb, words, options.kill)
+    else:
+        ids = admin.operator.ids_of_all(verb, request.only, request.states)
+        if ids and verb != RETRY and not options.yes:
+            question = f"{verb.capitalize()} {_tasks(len(ids), _meant(verb, request))}? [y/N] "
+            if not is_confirmed(question, sys.stderr if options.json else None):
+                print(f"autocron: nothing is {past} (for scripts: --yes)", file=sys.stderr)
+                return 1
+        done = admin.operator.each(verb, ids, options.kill)
+        if not ids and not options.json:
+            screen.say(f"There is no {_meant(verb, request)} task.")
+            if request.only.task is not None:
+                say_which_task(admin, request.only.task, screen)
+            return 0
+    if options.json:
+        document = as_json.head(admin.path, admin.clock.now())
+        # What runs has only been asked to end.
+        asked = [task for task in done.tasks if verb == CANCEL and not task.state.is_final]
+        document[past] = [task.id for task in done.tasks if task not in asked]
+        if verb == CANCEL:
+            document["asked_to_end"] = [task.id for task in asked]
+        document["left"] = [{"reason": why, "count": n} for why, n in done.left.items()]
+        screen.document(document)
+    else:
+        _say_done(verb, done, screen)
+    return 0
+
+
+def _say_done(verb: str, done: Done, screen: Screen) -> None:
+    said: Dict[str, List[Task]] = {}
+    for task in done.tasks:
+        is_asked = verb == CANCEL and not task.state.is_final
+        said.setdefault(_ASKED[task.is_cut_short] if is_asked else _PAST[verb], []).append(task)
+    for what, tasks in said.items():
+        if len(tasks) <= _MOST_SHOWN:
+            for task in tasks:
+                screen.say(f"{short(task.id)} {task.name}: {what}")
+        else:
+            screen.say(f"{len(tasks)} tasks: {what}")
+    for why, count in done.left.items():
+        screen.say(f"{_tasks(count)} left as {'it is' if count == 1 else 'they are'}: {why}")
+
+
+_ASKED = {
+    False: "runs; asked to end (--kill ends it, if it does not)",
+    True: "runs; asked to end, and ended if it does not",
+}
+
+
+def _meant(verb: str, request: Request) -> str:
+    states = request.states or STATES_OF[verb]
+    return " or ".join(state.value for state in states)
+
+
+def _tasks(count: int, kind: str = "") -> str:
+    return f"{count} {kind}{' ' if kind else ''}task{'' if count == 1 else 's'}"
+
+
+def say_which_task(admin: Admin, name: str, screen: Screen) -> None:
+    """Say that no task function has a name, if that is so."""
+    names = admin.names()
+    ends = [name, *(one.rpartition(":")[2] for one in names)]
+    if any(one == name or one.endswith((f":{name}", f".{name}")) for one in names):
+        return
+    meant = did_you_mean(name, [*names, *ends[1:]]) or "; none is stored of that name"
+    screen.say(f"No task function is called {name!r}{meant}")
+
+
+# -- queues -----------------------------------------------------------------------------------
+
+
+def _on_queue(admin: Admin, operation: str, queue: Optional[str]) -> List[str]:
+    if operation == "pause":
+        before = admin.operator.pause(queue)
+        return _notes_on_pause(admin, before, queue)
+    before = admin.operator.resume(queue)
+    after = admin.store.paused()
+    if queue is None:
+        return ["All queues go on." if before else "No queue was paused."]
+    notes = [f"Queue {queue} goes on." if queue in before else f"Queue {queue} was not paused."]
+    if queue not in before:
+        notes[0] += did_you_mean(queue, before - {ALL_QUEUES}).replace("; did", " Did")
+    if ALL_QUEUES in after:
+        notes.append("All queues are paused still; --resume without a name lets them go on.")
+    return notes
+
+
+def _notes_on_pause(admin: Admin, before: FrozenSet[str], queue: Optional[str]) -> List[str]:
+    found = {one.name: one for one in admin.overview().queues}
+    concerned = [one for one in found.values() if queue is None or one.name == queue]
+    name = "All queues" if queue is None else f"Queue {queue}"
+    verb = "are" if queue is None else "is"
+    was = " already" if (queue or ALL_QUEUES) in before else ""
+    waiting, running = (sum(getattr(one, what) for one in concerned) for what in _IN_QUEUE)
+    notes = [f"{name} {verb} paused{was}: {_tasks(waiting)} wait{'s' * (waiting == 1)} there."]
+    if running:
+        notes.append(f"{_tasks(running)} of it, begun before, run{'s' * (running == 1)} on.")
+    if queue is not None and not waiting and not running:
+        near = did_you_mean(queue, set(found) - {queue})
+        if near:
+            notes.append(f"No task is in it{near}")
+    return notes
+
+
+_IN_QUEUE = ("waiting", "running")
+
+
+# -- schedules --------------------------------------------------------------------------------
+
+
+def _on_schedule(admin: Admin, operation: str, name: str) -> List[str]:
+    if operation == "unschedule":
+        schedule = admin.operator.unschedule(name)
+        return [f"{name} ({schedule.name}) is taken out. What it has called already still runs."]
+    is_enabled = operation == "enable"
+    before = admin.store.schedules(name)
+    admin.operator.enable(name, is_enabled)
+    if before and before[0].is_enabled == is_enabled:
+        return [f"{name} was {'enabled' if is_enabled else 'disabled'} already."]
+    if not is_enabled:
+        return [f"{name} is disabled: it fires no more. What it has called already still runs."]
+    (planned,) = (one for one in admin.overview().schedules if one.schedule.key == name)
+    next_at = next_of(planned, admin.clock.now())
+    return [f"{name} is enabled; next run: {next_at}.", "Nothing is made up for the time before."]

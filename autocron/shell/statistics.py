@@ -1,0 +1,136 @@
+"""What the database knows of the past: how much has ended, how long it waited and ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from autocron.core.settings import Settings
+from autocron.core.task import TaskState
+from autocron.ports import Stats
+from autocron.shell.listing import ENDED, Filter
+from autocron.shell.overview import QueueInfo, queues
+from autocron.shell.rows import microseconds
+from autocron.shell.sqlite import SQLiteStore
+
+# name -> seconds; in growing order.
+WINDOWS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How many tasks have ended within a time, by what became of them."""
+
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.succeeded + self.failed + self.cancelled
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How long something took: half of the tasks at most the one, 95 of 100 at most the other."""
+
+    median_seconds: float
+    p95_seconds: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one task function, or of all.
+
+    Attributes:
+        ended: What has ended within the last minute, hour and day, by the names of
+            :data:`WINDOWS`.
+        waited: From due to begun, of the latest attempt of what has succeeded or failed within
+            the last day; None if nothing has.
+        ran: From begun to ended, of the same.
+    """
+
+    ended: Dict[str, Ended]
+    waited: Optional[Spread]
+    ran: Optional[Spread]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What ``--stats`` tells.
+
+    Attributes:
+        total: The figures of all tasks.
+        tasks: Those of each task function, by name.
+        queues: The queues.
+        stats: Counts over all tasks.
+        result_ttl: For how many seconds results are kept, so how far the figures of what has
+            succeeded or was cancelled go back.
+        failure_ttl: The same for what has failed.
+    """
+
+    total: Figures
+    tasks: Dict[str, Figures]
+    queues: Tuple[QueueInfo, ...]
+    stats: Stats
+    result_ttl: float
+    failure_ttl: float
+
+
+# (state, ended, waited, ran) in microseconds; the latter are None for what never began.
+_Row = Tuple[TaskState, int, Optional[int], Optional[int]]
+
+
+def statistics(store: SQLiteStore, now: datetime, only: Filter) -> Statistics:
+    """Return the figures of what has ended within a day, as far as it is kept."""
+    by_name: Dict[str, List[_Row]] = {}
+    # An age within the filter, and within a day.
+    longest = min(only.newer_than_seconds or WINDOWS["day"], WINDOWS["day"])
+    within = Filter(only.task, only.queue, only.older_than_seconds, longest)
+    for state in ENDED:
+        condition, values = within.condition(state, now)
+        sql = (
+            "SELECT name, finished_at, max(started_at - run_at, 0), finished_at - started_at "
+            f"FROM tasks WHERE {condition}"
+        )
+        for name, ended, waited, ran in store.read("read what has ended", sql, values):
+            by_name.setdefault(name, []).append((state, ended, waited, ran))
+    settings = Settings.read(store.settings())
+    everything = [row for rows in by_name.values() for row in rows]
+    return Statistics(
+        total=_figures(everything, now),
+        tasks={name: _figures(rows, now) for name, rows in sorted(by_name.items())},
+        queues=queues(store, store.paused(), now),
+        stats=store.stats(now),
+        result_ttl=settings.result_ttl,
+        failure_ttl=settings.failure_ttl,
+    )
+
+
+def _figures(rows: Sequence[_Row], now: datetime) -> Figures:
+    ended = {}
+    for window, seconds in WINDOWS.items():
+        since = microseconds(now - timedelta(seconds=seconds))
+        states = [state for state, at, _, _ in rows if at > since]
+        ended[window] = Ended(*(states.count(state) for state in ENDED))
+    return Figures(
+        ended=ended,
+        waited=_spread([row[2] for row in rows if row[2] is not None and _has_run(row)]),
+        ran=_spread([row[3] for row in rows if row[3] is not None and _has_run(row)]),
+    )
+
+
+def _has_run(row: _Row) -> bool:
+    # What was cancelled may have run long before, if at all.
+    return row[0] is not TaskState.CANCELLED
+
+
+def _spread(taken: List[int]) -> Optional[Spread]:
+    if not taken:
+        return None
+    taken.sort()
+    # The nearest rank: a time that some task really took.
+    half, most = (taken[-(-len(taken) * part // 100) - 1] for part in (50, 95))
+    return Spread(half / 1e6, most / 1e6)
