@@ -55,9 +55,9 @@ class TestInfo:
         assert (code, err) == (0, "")
         assert out.startswith(f"{shop.path}\n")
         for piece in (
-            "  autocron-lock      off\n",
-            "  max-workers        1 (default)\n",
-            "  result-ttl         1800 s (30 min)\n",
+            "  autocron-lock         off\n",
+            "  max-workers           1 (default)\n",
+            "  result-ttl            1800 s (30 min)\n",
             "  application  not running\n",
             "  supervisor   none\n",
             "  workers      none\n",
@@ -87,6 +87,9 @@ class TestInfo:
         assert info["settings"] == {
             "autocron_lock": False,
             "max_workers": None,
+            "max_tasks_per_worker": 0,
+            "max_memory_mb": 0.0,
+            "stop_grace": 5.0,
             "worker_idle_time": 30.0,
             "monitor_idle_time": 30.0,
             "result_ttl": 1800.0,

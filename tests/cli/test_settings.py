@@ -82,7 +82,7 @@ def test_several_settings_and_a_list_in_one_call(home, capsys):
     _, out, _ = run(capsys, "shop.db", *words)
     assert "  max-workers  1 (default)      ->  2\n" in out
     assert "  result-ttl   1800 s (30 min)  ->  90 s (1 min 30 s)\n" in out
-    assert "  max-workers        2\n" in out
+    assert "  max-workers           2\n" in out
 
 
 def test_json_is_not_disturbed_by_what_is_said_about_a_change(home, capsys):
@@ -96,7 +96,7 @@ def test_defaults_reset_all_that_is_not_given(home, capsys):
     code, out, _ = run(capsys, "shop.db", "--set-defaults", "--set-result-ttl", "60")
     assert code == 0
     assert settings(home / ".autocron" / "shop.db") == Settings(result_ttl=60.0)
-    assert "  autocron-lock      on " in out
+    assert "  autocron-lock         on " in out
 
 
 def test_unlocking_lets_the_schedules_begin_now(shop, capsys):
