@@ -1,4 +1,4 @@
-"""The pages about testing, tried as their reader would: each file of them, in one project."""
+"""The pages with examples, tried as their reader would: each file of them, in one project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_examples_do_what_they_say(pytester, monkeypatch):
     zone("Europe/Berlin")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     tests = 0
-    for page in ("testing.md", "testing-how-to.md"):
+    for page in ("testing.md", "testing-how-to.md", "tasks.md"):
         for name, code in _BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
             path = pytester.path / name
             assert not path.exists(), f"{name} is shown twice"
