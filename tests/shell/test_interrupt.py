@@ -76,7 +76,8 @@ def computes() -> None:
 
 
 def waits_for_a_queue() -> None:
-    queue.Queue[None]().get()
+    queued: queue.Queue[None] = queue.Queue()
+    queued.get()
 
 
 def waits_for_a_lock() -> None:

@@ -1,0 +1,334 @@
+"""Operations: ``--failed``, ``--retry``, ``--cancel``, ``--pause``, ``--show`` and so on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+from dataclasses import replace
+
+import pytest
+
+from autocron.cli import main
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
+from autocron.core.task import ALL_QUEUES, TaskState
+
+
+def run(capsys, *words):
+    """Run the command in this process; return code, output and complaints."""
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def shown(capsys, *words):
+    """Return what is printed as JSON."""
+    code, out, err = run(capsys, "shop.db", *words, "--json")
+    assert (code, err) == (0, ""), err
+    return json.loads(out)
+
+
+@pytest.fixture
+def failed(shop):
+    """Two tasks that have failed, and one that has succeeded."""
+    tasks = [shop.call("fail", "no"), shop.call("fail", "never", queue="mail")]
+    shop.call("add", 1, 2)
+    shop.run_all()
+    return tasks
+
+
+def state(shop, task):
+    found = shop.store.get(task.id)
+    return None if found is None else found.state
+
+
+class TestFailed:
+    def test_lists_what_has_failed_the_latest_first(self, shop, failed, capsys):
+        code, out, _ = run(capsys, "shop.db", "--failed")
+        assert code == 0
+        assert out.index("ValueError: never") < out.index("ValueError: no\n")
+        assert "shop:add" not in out
+        assert failed[0].id[:16] in out
+
+    def test_can_be_narrowed(self, shop, failed, capsys):
+        out = run(capsys, "shop.db", "--failed", "--queue", "mail")[1]
+        assert ("never" in out, "ValueError: no\n" in out) == (True, False)
+        for words in (("--task", "add"), ("--older-than", "1h"), ("--newer-than", "0")):
+            assert "ValueError" not in run(capsys, "shop.db", "--failed", *words)[1]
+        assert failed[0].id in json.dumps(shown(capsys, "--failed"))
+
+    def test_says_that_there_is_none(self, shop, capsys):
+        assert "nothing" in run(capsys, "shop.db", "--failed")[1]
+
+
+class TestRetry:
+    def test_lets_one_wait_again(self, shop, failed, capsys):
+        code, out, _ = run(capsys, "shop.db", "--retry", failed[0].id[:18])
+        assert (code, "retried" in out) == (0, True)
+        assert state(shop, failed[0]) is TaskState.WAITING
+        assert state(shop, failed[1]) is TaskState.FAILED
+
+    def test_lets_all_wait_again_of_a_task_or_a_queue(self, shop, failed, capsys):
+        assert shown(capsys, "--retry", "all", "--queue", "mail")["retried"] == [failed[1].id]
+        run(capsys, "shop.db", "--retry", "all", "--task", "fail")
+        assert [state(shop, task) for task in failed] == [TaskState.WAITING] * 2
+        assert "There is no failed" in run(capsys, "shop.db", "--retry", "all")[1]
+        assert "did you mean" in run(capsys, "shop.db", "--retry", "all", "--task", "fial")[1]
+
+    def test_says_why_one_can_not_be_retried(self, shop, failed, capsys):
+        waiting = shop.call("add", 1, 2)
+        done = next(t for t in shop.store.find() if t.state is TaskState.SUCCEEDED)
+        for task_id, says in (
+            (waiting.id, "waits"),
+            (done.id, "succeeded"),
+            ("nobody", "no task"),
+        ):
+            code, _, err = run(capsys, "shop.db", "--retry", task_id)
+            assert (code, says in err) == (1, True), err
+        assert len(shop.store.find(state=TaskState.FAILED)) == 2
+
+    def test_changes_nothing_if_one_of_several_is_wrong(self, shop, failed, capsys):
+        assert run(capsys, "shop.db", "--retry", failed[0].id, "nobody")[0] == 1
+        assert state(shop, failed[0]) is TaskState.FAILED
+
+    def test_says_what_a_held_task_waits_for(self, shop, capsys):
+        message = replace_message(shop)
+        (first,), (second,) = shop.engine.enqueue_all([message], [message], group=False)
+        shop.run_all()
+        code, _, err = run(capsys, "shop.db", "--retry", second.id)
+        assert code == 1
+        assert first.id[:16] in err
+
+
+def replace_message(shop):
+    from autocron.core.task import Message
+
+    return Message(name="shop:fail", payload='[["no"],{}]')
+
+
+class TestDiscard:
+    def test_removes_one_for_good(self, shop, failed, capsys):
+        code, out, _ = run(capsys, "shop.db", "--discard", failed[0].id)
+        assert (code, "discarded" in out, state(shop, failed[0])) == (0, True, None)
+
+    def test_asks_before_all_are_removed(self, shop, failed, capsys, monkeypatch):
+        monkeypatch.setattr("builtins.input", lambda question: "n")
+        code, _, err = run(capsys, "shop.db", "--discard", "all")
+        assert (code, "nothing is discarded" in err) == (1, True)
+        assert len(shop.store.find(state=TaskState.FAILED)) == 2
+        assert len(shown(capsys, "--discard", "all", "--yes")["discarded"]) == 2
+        assert shop.store.find(state=TaskState.FAILED) == []
+
+    def test_refuses_what_has_not_failed(self, shop, capsys):
+        waiting = shop.call("add", 1, 2)
+        assert run(capsys, "shop.db", "--discard", waiting.id)[0] == 1
+        assert state(shop, waiting) is TaskState.WAITING
+
+
+class TestCancel:
+    def test_cancels_what_waits_and_asks_what_runs(self, shop, capsys):
+        running, waiting = shop.call("add", 1, 2), shop.call("add", 3, 4)
+        shop.engine.tick()
+        found = shown(capsys, "--cancel", running.id, waiting.id)
+        assert (found["cancelled"], found["asked_to_end"]) == ([waiting.id], [running.id])
+        assert shop.store.get(running.id).cancel_asked_at is not None
+        out = run(capsys, "shop.db", "--cancel", running.id, "--kill")[1]
+        assert "ended if it does not" in out
+        assert shop.store.get(running.id).is_cut_short
+        assert run(capsys, "shop.db", "--cancel", waiting.id)[0] == 1
+
+    def test_cancels_all_that_wait(self, shop, capsys):
+        for number in range(25):
+            shop.call("add", number, 1)
+        out = run(capsys, "shop.db", "--cancel", "all", "--yes")[1]
+        assert "25 tasks: cancelled" in out
+
+
+class TestPause:
+    def test_pauses_and_resumes_one_queue(self, shop, capsys):
+        shop.call("add", 1, 2, queue="mail")
+        out = run(capsys, "shop.db", "--pause", "mail")[1]
+        assert "Queue mail is paused: 1 task waits there." in out
+        assert shop.store.paused() == {"mail"}
+        assert "paused already" in run(capsys, "shop.db", "--pause", "mail")[1]
+        assert "paused" in run(capsys, "shop.db", "--info")[1]
+        assert "Queue mail goes on." in run(capsys, "shop.db", "--resume", "mail")[1]
+        assert "was not paused" in run(capsys, "shop.db", "--resume", "mail")[1]
+        assert shop.store.paused() == frozenset()
+
+    def test_pauses_and_resumes_all(self, shop, capsys):
+        assert shown(capsys, "--pause")["paused"]["all"] is True
+        assert shop.store.paused() == {ALL_QUEUES}
+        assert "All queues are paused" in run(capsys, "shop.db", "--resume", "mail")[1]
+        assert "All queues go on." in run(capsys, "shop.db", "--resume")[1]
+        assert "No queue was paused." in run(capsys, "shop.db", "--resume")[1]
+
+    def test_guesses_what_was_meant(self, shop, capsys):
+        shop.call("add", 1, 2, queue="mail")
+        assert "mail" in run(capsys, "shop.db", "--pause", "mial")[1]
+        assert run(capsys, "shop.db", "--pause", "a queue")[0] == 2
+
+
+class TestSchedules:
+    def test_are_disabled_enabled_and_taken_out(self, shop, capsys):
+        (schedule,) = [replace(shop.plan(), key="ada's", is_dynamic=True)]
+        shop.engine.put_schedule(schedule)
+        assert "ada's is disabled" in run(capsys, "shop.db", "--disable", "ada's")[1]
+        assert "disabled already" in run(capsys, "shop.db", "--disable", "ada's")[1]
+        assert "ada's is enabled; next run" in run(capsys, "shop.db", "--enable", "ada's")[1]
+        assert "ada's" in run(capsys, "shop.db", "--tasks")[1]
+        assert "taken out" in run(capsys, "shop.db", "--unschedule", "ada's")[1]
+        assert run(capsys, "shop.db", "--unschedule", "ada's")[0] == 1
+
+    def test_in_the_code_are_left_to_the_code(self, shop, capsys):
+        key = shop.plan().key
+        code, _, err = run(capsys, "shop.db", "--disable", key)
+        assert (code, "code" in err) == (1, True)
+
+
+class TestShow:
+    def test_tells_all_of_a_task(self, shop, failed, capsys):
+        out = run(capsys, "shop.db", "--show", failed[1].id[:20])[1]
+        for piece in (failed[1].id, "failed", "shop:fail", "'never'", "mail", "Traceback", "Times"):
+            assert piece in out
+        assert shown(capsys, "--show", failed[1].id)["task"]["queue"] == "mail"
+
+    def test_tells_what_it_was_asked_for_and_what_came_of_each_attempt(self, shop, capsys):
+        policy = Policy(
+            retries=2,
+            backoff_seconds=0.0,
+            retry_on=("builtins:ValueError",),
+            no_retry_on=("builtins:KeyError",),
+            timeout_seconds=9.0,
+            rate=Rate(10, 60.0),
+        )
+        task = shop.call(
+            "fail", "no", policy=policy, lock="k", limit=2, rate_key="r", unique="u", priority=5,
+            expires_seconds=3600.0, unique_seconds=60.0,
+        )  # fmt: skip
+        shop.run_all()
+        out = run(capsys, "shop.db", "--show", task.id)[1]
+        assert out.count("ValueError: no") >= 3
+        for piece in ("10", "ValueError", "KeyError", "priority", "5"):
+            assert piece in out
+
+    def test_tells_what_a_task_waits_for_and_what_it_was_given(self, shop, capsys):
+        from autocron.core.task import Message
+
+        add, then = Message("shop:add", "[[1,2],{}]"), Message("shop:add", "[[3],{}]")
+        (first,), (second,) = shop.engine.enqueue_all([add], [then])
+        assert first.group in run(capsys, "shop.db", "--show", second.id)[1]
+        assert "1" in run(capsys, "shop.db", "--tasks")[1]
+        shop.run_all()
+        assert "3" in run(capsys, "shop.db", "--show", first.id)[1]
+        running = shop.call("add", 1, 2)
+        shop.engine.tick()
+        shop.engine.tell_progress('[1, 4, "reading"]')
+        assert "25 %" in run(capsys, "shop.db", "--show", running.id)[1]
+        assert shown(capsys, "--show", running.id)["task"]["progress"]["note"] == "reading"
+
+    def test_says_that_an_id_is_unknown_or_is_that_of_several(self, shop, failed, capsys):
+        assert run(capsys, "shop.db", "--show", "nobody")[0] == 1
+        code, _, err = run(capsys, "shop.db", "--show", failed[0].id[:2])
+        assert code == 1
+        assert failed[0].id[:2] in err
+
+
+class TestStats:
+    def test_counts_what_has_ended_and_how_long_it_took(self, shop, failed, capsys):
+        shop.call("add", 1, 2)
+        out = run(capsys, "shop.db", "--stats")[1]
+        for piece in ("shop:add", "shop:fail", "all", "oldest due"):
+            assert piece in out
+        found = shown(capsys, "--stats")
+        assert "stats" in found
+
+    def test_of_nothing(self, shop, capsys):
+        assert run(capsys, "shop.db", "--stats")[0] == 0
+
+
+class TestFilters:
+    @pytest.mark.parametrize("value", ["waiting", "running,succeeded", "failed", "cancelled"])
+    def test_by_state(self, shop, failed, capsys, value):
+        assert run(capsys, "shop.db", "--tasks", "--results", "--state", value)[0] in (0, 2)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("--failed", "--older-than", "soon"),
+            ("--failed", "--older-than", "-1"),
+            ("--failed", "--state", "lost"),
+            ("--kill",),
+            ("--retry", "all", "--discard", "all"),
+            ("--retry", "a", "--task", "send"),
+            ("--watch", "0"),
+            ("--task", "send", "--info"),
+            ("--yes",),
+            ("--pause", "x", "--set-max-workers", "2"),
+        ],
+    )
+    def test_bad_use_is_refused(self, shop, failed, capsys, words):
+        code, out, err = run(capsys, "shop.db", *words)
+        assert (code, out) == (2, ""), out
+        assert err.startswith("autocron: ")
+        assert len(shop.store.find(state=TaskState.FAILED)) == 2
+
+
+class TestWatch:
+    def test_shows_a_live_view_and_leaves_the_terminal_as_it_was(self, shop, failed, command):
+        shop.call("add", 1, 2, queue="mail")
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        process = subprocess.Popen(
+            command.words("shop.db", "--watch", "0.1"),
+            cwd=command.directory,
+            env=command.environment(TERM="xterm", COLUMNS="80", LINES="40"),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        seen, is_told = b"", False
+        try:
+            while select.select([ours], [], [], 30)[0]:
+                try:
+                    seen += os.read(ours, 1 << 16)
+                except OSError:  # the other side is closed
+                    break
+                if b"1 waiting" in seen and not is_told:
+                    is_told = True
+                    os.write(ours, b"q")
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+        assert b"\x1b[?1049h" in seen
+        assert b"\x1b[?1049l" in seen
+        assert b"ValueError: never" in seen
+
+    @pytest.mark.parametrize("words", [(), ("--json",)])
+    def test_prints_line_by_line_where_there_is_no_terminal(self, shop, failed, command, words):
+        process = subprocess.Popen(
+            command.words("shop.db", "--watch", "0.1", *words),
+            cwd=command.directory,
+            env=command.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            if words:
+                for _ in range(2):
+                    assert json.loads(process.stdout.readline())["info"]
+            else:
+                assert any("ValueError: never" in line for line in process.stdout)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
