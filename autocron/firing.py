@@ -130,7 +130,7 @@ class CronTicker:
         return self._due[0][0] if self._due else None
 
     def tick(
-        self, now: datetime, settings: Mapping[str, str], stepped_seconds: float = 0.0
+        self, now: datetime, settings: Mapping[str, str], stepped_seconds: float
     ) -> Tuple[Task, ...]:
         """Fire what is owed at this instant.
 
@@ -149,7 +149,7 @@ class CronTicker:
             known_as = (settings.get(SCHEDULES_VERSION, ""), service)
             if known_as != self._known_as or stepped_seconds:
                 self._read(now, stepped_seconds)
-                fired += self._fire_at_start(service)
+                fired = self._fire_at_start(service)
                 self._known_as = known_as
             self._seen = settings
         due = self._due

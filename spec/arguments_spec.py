@@ -839,8 +839,14 @@ class DescribeLoading:
          '[{"$tuple":[]},{}]', '[[],{"$dict":[[1,2]]}]'],
     )  # fmt: skip
     def it_refuses_what_is_no_call(self, text):
-        with pytest.raises(NotStorable, match=r"expected \[\[arguments\], \{keyword arguments\}\]"):
+        with pytest.raises(NotStorable) as caught:
             load_call(text)
+        assert str(caught.value) == (
+            "the stored arguments can not be loaded: expected [[arguments], {keyword arguments}]. "
+            "The text is damaged, or was not written by this version of autocron"
+        )
+        with pytest.raises(NotStorable, match=r"^the stored arguments can not be loaded: JSONDec"):
+            load_call(text[:-1] + "x")
 
     @given(st.text() | VALUES.map(dump_result).map(lambda text: text[:-1]))
     def it_has_one_error_for_all_damage(self, text):

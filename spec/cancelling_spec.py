@@ -354,6 +354,17 @@ class DescribeProgress:
         session.run_pending()
         assert (result.progress, result.result) == (Progress(2, 3), True)
 
+    def it_is_kept_although_the_task_never_looks_whether_it_is_cancelled(self, app, session):
+        @app.delay
+        def work():
+            autocron.current_task().progress(1, 3)
+            result.cancel()
+            autocron.current_task().progress(2, 3)
+
+        result = work()
+        session.run_pending()
+        assert result.progress == Progress(2, 3)
+
     def it_is_stored_at_once_although_somebody_has_asked_to_cancel(self, app, session):
         seen = []
 

@@ -234,6 +234,8 @@ class DescribeExtensions:
     0 0 LW * *      | 2024-03 | 29
     0 0 lw * *      | 2024-08 | 30
     0 0 LW * *      | 2024-02 | 29
+    0 0 1,LW * *    | 2024-03 | 1 29
+    0 0 2W * *      | 2024-03 | 1
     0 0 15W * *     | 2024-03 | 15
     0 0 15W * *     | 2024-06 | 14
     0 0 16w * *     | 2024-06 | 17
@@ -260,6 +262,16 @@ class DescribeExtensions:
     """)
     def it_finds_last_nearest_and_nth_days(self, text, month, days):
         assert days_of(text, month) == days
+
+    def it_has_a_table_of_days_for_each_length_and_first_weekday_of_a_month(self):
+        table = parse("0 0 L * *").month_days
+        assert [len(row) for row in table] == [7, 7, 7, 7]
+        assert [set(row) for row in table] == [{1 << day} for day in (28, 29, 30, 31)]
+
+    def it_tells_whether_a_field_has_them(self):
+        last, others = parse("0 0 L * *").day_of_month, parse("0 0 LW * *").day_of_month
+        assert (last.last_day, last.last_working_day) == (True, False)
+        assert (others.last_day, others.last_working_day) == (False, True)
 
 
 ABBREVIATED = {
@@ -344,6 +356,8 @@ class DescribeRefusals:
     0 0 * * mon2       | day-of-week  | 9  | 'mon2' is no value of this field; expected 0-7 or sun-sat
     0 0 * * monty      | day-of-week  | 9  | 'monty' is no name of cron; write mon
     1,*/x * * * *      | minute       | 5  | 'x' is no step; expected a whole number from 1, as in */5
+    X * * * *          | minute       | 1  | 'X' is no value of this field; expected 0-59
+    '1 2 3 4 5 \\xe9 7' | expression   | 11 | '\xe9' is no character of cron
     0,! * * * *        | minute       | 3  | '!' is no value of this field; expected 0-59
     0,~ * * * *        | minute       | 3  | '~' is no value of this field; expected 0-59
     0 0 * foobar *     | month        | 7  | 'foobar' is no value of this field; expected 1-12 or jan-dec

@@ -269,7 +269,7 @@ class DescribeJitter:
         session.travel(hours=3, minutes=30)
         first, *others = begun
         delay = first - at("2026-03-01 13:00")
-        assert timedelta(0) <= delay < timedelta(minutes=10)
+        assert timedelta(0) < delay < timedelta(minutes=10)
         assert others == [first + timedelta(hours=1), first + timedelta(hours=2)]
         assert session.runs(hourly)[0].scheduled_at == at("2026-03-01 13:00")
 

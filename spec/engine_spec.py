@@ -33,6 +33,7 @@ from autocron.core.errors import StoreError
 from autocron.core.events import CancelAsked
 from autocron.core.machine import apply
 from autocron.core.policy import Policy
+from autocron.core.rate import Rate
 from autocron.core.task import TaskState
 from autocron.engine import PURGE_EVERY_SECONDS
 from spec.benches import Bench, FailingStore, work
@@ -74,6 +75,11 @@ class DescribeAStep:
         bench.call(note)
         tick = bench.engine(runs=False, keeps_house=True).tick()
         assert (tick.claimed, tick.finished, ran) == (None, None, [])
+
+    def it_fires_nothing_unless_it_keeps_house(self, bench, note):
+        bench.schedule(note, "* * * * *")
+        bench.clock.advance(minutes=5)
+        assert bench.engine().tick().fired == ()
 
     def it_takes_nothing_more_when_it_is_to_leave(self, bench, note, ran):
         bench.call(note, 1)
@@ -173,6 +179,21 @@ class DescribeAFinish:
         assert bench.task(task) == held
         assert other.tick().finished.state is TaskState.SUCCEEDED
 
+    def it_wakes_nobody_where_nothing_waited_for_it(self, bench, note):
+        bench.call(note)
+        before = bench.wakes.count
+        work(bench.engine())
+        assert bench.wakes.count == before
+
+    def it_draws_the_delay_of_the_next_attempt(self, bench):
+        @bench.app.delay
+        def fail():
+            raise ValueError
+
+        task = bench.call(fail, policy=Policy(retries=1))
+        work(bench.engine(draw=lambda: 0.25))
+        assert bench.task(task).run_at == bench.clock.now() + timedelta(seconds=1.25)
+
     def it_wakes_another_worker_for_what_waited_for_its_lock(self, bench, note):
         bench.call(note, lock="k")
         engine = bench.engine()
@@ -253,6 +274,29 @@ class DescribeAClaim:
         assert taken == (None if claimed == "none" else bench.task(tasks[claimed]))
         assert bench.task(tasks["second"]).worker == (None if claimed == "none" else "slower")
 
+    @pytest.mark.parametrize(
+        "limited",
+        [{"lock": "k"}, {"rate_key": "k", "policy": Policy(rate=Rate(1, 60.0))}],
+        ids=["lock", "rate"],
+    )
+    def it_is_not_of_what_another_worker_has_just_shut_out(self, bench, note, limited):
+        seen = bench.call(note, **limited)
+
+        def quicker():
+            other = bench.call(note, priority=1, **limited)
+            assert bench.engine("quicker").tick().claimed.id == other.id
+
+        races = [quicker]
+
+        class RacedStore(FailingStore):
+            def transaction(self):
+                while races:
+                    races.pop()()
+                return self._store.transaction()
+
+        assert bench.engine("slower", store=RacedStore(bench.store)).tick().claimed is None
+        assert bench.task(seen) == seen
+
     @examples(40)
     @given(
         st.lists(st.sampled_from([None, "a", "b"]), min_size=1, max_size=8),
@@ -323,6 +367,11 @@ class DescribeWhenThereIsSomethingToDo:
         tick = bench.engine(runs=False, keeps_house=True).tick()
         assert tick.next_at == bench.clock.now() + timedelta(seconds=int(seconds))
         assert PURGE_EVERY_SECONDS == 30
+
+    def it_is_when_a_task_expires_for_who_keeps_house(self, bench, note):
+        bench.call(note, delay_seconds=20, expires_seconds=25.0)
+        tick = bench.engine(runs=False, keeps_house=True).tick()
+        assert tick.next_at == bench.clock.now() + timedelta(seconds=25)
 
     def it_is_the_earliest_of_all(self, bench, note):
         bench.schedule(note, "* * * * *")

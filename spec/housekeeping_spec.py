@@ -116,6 +116,26 @@ class DescribeAnOccurrence:
         assert len(bench.engine(runs=False, keeps_house=True).tick().fired) == 1
         assert "Mars/Olympus_Mons" in caplog.text
 
+    def it_fires_whatever_stands_before_it_in_the_list(self, bench, note, caplog):
+        bench.schedule(note, key="a", text=None, at_start=True)
+        bench.schedule(note, key="b", zone="Mars/Olympus_Mons")
+        bench.schedule(note, "* * * * *", key="c")
+        assert [schedule.key for schedule in bench.store.schedules()] == ["a", "b", "c"]
+        bench.clock.advance(MINUTE)
+        fired = bench.engine(runs=False, keeps_house=True).tick().fired
+        assert [task.schedule for task in fired] == ["c"]
+        assert caplog.messages[0].startswith("schedule b can not run here: ")
+
+    def it_fires_also_where_its_schedule_was_changed_unseen(self, bench, note):
+        for key in ("a", "b"):
+            bench.schedule(note, "* * * * *", key=key, overlap="allow")
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        seen = bench.store.schedules("b")[0]
+        bench.store.swap_schedule(seen, replace(seen, grace_seconds=5.0))
+        bench.clock.advance(MINUTE)
+        assert [task.schedule for task in house.tick().fired] == ["a", "b"]
+
     def it_leaves_a_schedule_as_another_engine_has_just_changed_it(self, bench, note):
         class Raced(FailingStore):
             def swap_schedule(self, before, after):
@@ -135,6 +155,7 @@ class DescribeAnOccurrence:
         assert house.tick().fired == ()
         bench.clock.set("9999-12-31T23:59:00Z")
         assert len(house.tick().fired) == 1
+        assert bench.engine(runs=False, keeps_house=True).tick().fired == ()
 
     def it_costs_a_declaration_nothing_when_nothing_has_changed(self, bench, note):
         schedule = bench.schedule(note, "* * * * *")
@@ -206,6 +227,14 @@ class DescribeARunAtTheStart:
         assert engine.fire_at_start(read, "a", message, False) is None
         bench.store.swap_schedule(bench.store.schedules()[0], None)
         assert engine.fire_at_start(read, "b", message, False) is None
+
+    def it_comes_once_although_the_schedule_is_declared_anew(self, bench, note, serve):
+        schedule = bench.schedule(note, at_start=True, text=None, overlap="allow")
+        house = bench.engine(runs=False, keeps_house=True)
+        serve("a")
+        assert len(house.tick().fired) == 1
+        house.declare([replace(schedule, overlap="wait")])
+        assert house.tick().fired == ()
 
     def it_comes_for_each_of_several_schedules(self, bench, note, serve):
         for text in ("0 1 * * *", "0 2 * * *"):
@@ -302,3 +331,12 @@ class DescribePurging:
             tick = house.tick()
             left.append((len(bench.store.find()), tick.next_at == bench.clock.now()))
         assert left == [(PURGE_BATCH + 1, True), (1, True), (0, False)]
+
+    def it_is_bounded_over_all_states(self, bench, ended):
+        ended = {name: bench.task(task) for name, task in ended.items()}
+        with bench.store.transaction():
+            for number in range(PURGE_BATCH // 2):
+                for name in ("succeeded", "cancelled", "failed"):
+                    bench.store.add(replace(ended[name], id=f"{name}-{number}"))
+        bench.clock.advance(days=365)
+        assert [bench.engine().purge() for _ in range(2)] == [PURGE_BATCH, PURGE_BATCH // 2 + 3]

@@ -348,6 +348,7 @@ class DescribeExpiry:
         session.jump(seconds=60)
         session.run_pending()
         assert (result.status, session.runs(send)) == ("cancelled", [])
+        assert session.backend.get(result.id).finished_at == session.now()
         with pytest.raises(
             TaskCancelled, match="TaskExpired: it had not begun at 2026-03-01 12:01"
         ):

@@ -262,6 +262,7 @@ class DescribeALookAfterADowntime:
     once   | 60    | 03:02 | 03:00
     skip   | 60    | 03:02 |
     skip   | 9999  | 03:02 | 01:00 02:00 03:00
+    skip   | 9999  | 02:00 | 01:00 02:00
     """)
     def it_stores_a_task_for_each_occurrence_that_is_owed(self, bench, missed, grace, now, runs):
         @bench.app.delay
@@ -286,6 +287,7 @@ class DescribeASteppedClock:
     2.9   | -2.9    | itself
     2.9   | -3      | now
     0.1   | -3      | now
+    1e-5  | -3      | now
     2.9   | 10      | itself
     3     | 0       | now
     3     | -0.5    | now

@@ -47,6 +47,7 @@ class DescribeExamples:
     0 9 * * 1-5      | 2024-03-01 09:00 | 2024-03-04 09:00 | 2024-02-29 09:00
     */15 9-17 * * *  | 2024-03-01 17:45 | 2024-03-02 09:00 | 2024-03-01 17:30
     */15 9-17 * * *  | 2024-03-01 08:59 | 2024-03-01 09:00 | 2024-02-29 17:45
+    1 0 2 * * *      | 2024-03-01 02:00 | 2024-03-01 02:00:01 | 2024-02-29 02:00:01
     30 2 * * *       | 2024-12-31 23:59 | 2025-01-01 02:30 | 2024-12-31 02:30
     0 0 29 2 *       | 2024-03-01 00:00 | 2028-02-29 00:00 | 2024-02-29 00:00
     0 0 29 2 *       | 1896-02-29 00:00 | 1904-02-29 00:00 | 1892-02-29 00:00
@@ -138,8 +139,14 @@ class DescribeRefusals:
                 ask()
 
     def it_refuses_with_an_error_of_autocron(self):
-        with pytest.raises(AutocronError, match="got 2024-03-01T00:00:00; for an instant in UTC"):
-            next_run(parse("@daily"), datetime(2024, 3, 1), UTC)
+        for moment, told in ((datetime(2024, 3, 1), "2024-03-01T00:00:00"), (7, "int")):
+            with pytest.raises(AutocronError) as refusal:
+                next_run(parse("@daily"), moment, UTC)
+            assert str(refusal.value) == (
+                f"after: expected a datetime with a time zone, got {told}; for an instant in UTC "
+                "write datetime(..., tzinfo=timezone.utc)"
+            )
+            assert refusal.value.field == "after"
         assert issubclass(InvalidSchedule, ValueError)
 
 
@@ -178,6 +185,13 @@ class DescribeTheEndsOfTime:
             assert previous_run(expression, after_the_last, UTC).year == 9999
             assert list(between(expression, before_the_first, before_the_first, east)) == []
         assert len(list(between(parse("@yearly"), self.last, after_the_last, UTC))) == 0
+
+    def it_ends_after_the_last_run_also_where_the_clock_is_changed_then(self):
+        assert list(occurrences(parse("* * * * *"), at("9999-12-31 23:58"), UTC)) == [
+            at("9999-12-31 23:59")
+        ]
+        ahead = ChangingZone(0, (datetime(9999, 12, 30, 22), 60))
+        assert next_run(parse("*/10 22 30 12 *"), at("9999-12-30 21:59"), ahead) is None
 
     def it_searches_the_rarest_schedule_in_a_moment(self):
         # 29 February on a Monday, at the end of the calendar: nothing comes any more.

@@ -112,6 +112,8 @@ class DescribeFailedAttempt:
         task = replace(task, failures=int(failures))
         event = after_attempt(task, BOOM, NOW, float(drawn))
         assert event == AttemptFailed(BOOM.failure, NOW, NOW + timedelta(seconds=float(seconds)))
+        # Without a drawn number it is as early as it can be.
+        assert after_attempt(task, BOOM, NOW) == AttemptFailed(BOOM.failure, NOW, NOW)
 
     def it_is_final_without_retries(self) -> None:
         assert after_attempt(running(0), BOOM, NOW) == Failed(BOOM.failure, NOW)

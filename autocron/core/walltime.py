@@ -45,7 +45,7 @@ class Change(NamedTuple):
 def to_instant(moment: datetime) -> int:
     """Return the instant of an aware datetime, in microseconds; may pass the ends of datetime."""
     offset = moment.utcoffset()
-    assert offset is not None, "an aware datetime"
+    assert offset is not None  # an aware datetime
     return (moment.replace(tzinfo=None) - _ZERO - offset) // _MICROSECOND
 
 
