@@ -157,6 +157,20 @@ class DescribeARunningTask:
         (ended,) = bench.engine().hand_back("leaving")
         assert (ended.state, ended.finished_at) == (TaskState.CANCELLED, bench.clock.now())
 
+    def it_ends_when_its_worker_lets_it_go(self, bench):
+        @bench.app.delay
+        def long(): ...
+
+        task = bench.call(long)
+        engine = bench.engine()
+        engine.tick()
+        bench.engine().cancel(task.id)
+        assert engine.is_cancel_asked()
+        bench.clock.advance(seconds=5)
+        engine.let_go()
+        ended = bench.task(task)
+        assert (ended.state, ended.finished_at) == (TaskState.CANCELLED, bench.clock.now())
+
     def it_is_noted_whether_it_is_to_be_cut_short(self, bench):
         @bench.app.delay
         def long(): ...

@@ -29,6 +29,7 @@ import pytest
 from autocron import testing
 from autocron.app import App
 from autocron.core.errors import (
+    Discard,
     InvalidTask,
     NotStorable,
     ResultNotReady,
@@ -227,6 +228,15 @@ class DescribeAGroupWithAFollower:
         assert (first, cancelled) == ("a", "TaskCancelled: it was cancelled")
         assert failed.startswith("TaskFailed: ValueError: bad\n\nTraceback")
 
+    def it_says_why_one_was_discarded(self, app, session, gather):
+        @app.delay
+        def picky(item):
+            raise Discard("nobody wants it")
+
+        group = picky.map("a", then=gather)
+        session.run_pending()
+        assert group.callback.result == ["TaskCancelled: Discard: nobody wants it"]
+
     def it_runs_it_when_the_last_one_was_cancelled(self, session, fetch, gather):
         group = fetch.options(minutes=1).map("ab", then=gather)
         group.cancel()
@@ -372,6 +382,7 @@ class DescribeAChain:
         assert session.backend.retry(callback.id)
         assert callback.cancel()
         session.run_pending()
+        fetch.options(minutes=5)("what waits elsewhere has no say")
         assert session.backend.retry(callback.id) is False
         assert callback.status == "cancelled"
 

@@ -233,6 +233,9 @@ class DescribeOddZones:
         for after in ("06:00", "11:59", "12:00", "21:59", "22:10"):
             run = next_run(parse("0 18 * * *"), at(f"2024-05-01 {after}"), where)
             assert run == at("2024-05-03 03:00")  # 18:00 on May 2
+            # What was shown before the large fold was the last.
+            last = previous_run(parse("0 18 * * *"), at(f"2024-05-01 {after}:01"), where)
+            assert last == at("2024-05-01 06:00")
 
     def it_holds_where_a_gap_and_a_fold_are_close(self):
         # The fold shows what the gap left out, for the first time; it has been made up for.

@@ -236,3 +236,4 @@ class DescribeATimeoutThatEndedTheWorker:
             1,
         )
         assert bench.task(task) == back
+        assert back.run_at == bench.clock.now() + timedelta(seconds=2.5)

@@ -84,6 +84,10 @@ class DescribeAMapping:
         ]
         assert total(workers) == 6
 
+    def it_may_be_a_thousand_in_all(self):
+        assert total(check_workers({"default": 1000})) == 1000
+        assert total(check_workers({"default": 999, "mail": 1})) == 1000
+
     @given(mappings())
     def it_means_the_same_as_text(self, mapping):
         workers = check_workers(mapping)
