@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -11,11 +12,14 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from autocron.core.errors import StoreError
 from autocron.core.task import TaskState
+from autocron.shell import queries
+from autocron.shell.rows import microseconds
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import NOW, a_schedule, a_task, ended, ids
 from tests.shell.sqlite_tools import execute, in_child, refusal
@@ -273,45 +277,109 @@ class TestCost:
         connection.set_progress_handler(None, 1)
         return len(count)
 
+    QUESTIONS = {
+        "claimable": lambda store: store.claimable(NOW),
+        "claimable in a queue": lambda store: store.claimable(NOW, ["mail"]),
+        "next_due_at": lambda store: store.next_due_at(NOW),
+        "next_due_at in a queue": lambda store: store.next_due_at(NOW, ["mail"]),
+        "oldest due": lambda store: store._instant(
+            "look", queries.OLDEST_DUE_AT, {"now": microseconds(NOW)}
+        ),
+        "expiring": lambda store: store.expiring(3),
+        "taken_by": lambda store: store.taken_by("U", True, NOW),
+        "waiting": lambda store: store.find(state=TaskState.WAITING, schedule="S", limit=1),
+        "running": lambda store: store.find(state=TaskState.RUNNING, schedule="S", limit=1),
+        "in hand": lambda store: store.has_in_hand("S"),
+        "worker": lambda store: store.find(state=TaskState.RUNNING, worker="w"),
+        "in a group": lambda store: store.find(state=TaskState.WAITING, group="G", limit=1),
+        "held": lambda store: store.find(state=TaskState.WAITING, after="G"),
+        "paused": lambda store: store.paused(),
+        "starts": lambda store: store.starts("R", 3),
+        "get": lambda store: store.get("0-3"),
+        "purge": lambda store: store.purge(TaskState.SUCCEEDED, NOW, 9),
+        "purge starts": lambda store: store.purge_starts(NOW - timedelta(days=1)),
+    }
+
+    @staticmethod
+    def fill(store, part, count):
+        """Store what has nothing to say about any of the questions, in every place but one."""
+        later = NOW + timedelta(days=1)
+        for number in range(count):
+
+            def name(kind, number=number):
+                return f"{part}{kind}-{number}"
+
+            for priority, seconds in ((0, number), (50, number + 1), (-50, -number)):
+                store.add(a_task(name(priority), seconds, priority=priority))
+            for queue, priority in (("mail", 0), ("mail", 100), ("paused", 0), ("paused", 99)):
+                due = -number if queue == "paused" else number + 1
+                task = a_task(name(f"{queue}{priority}"), due, queue=queue, priority=priority)
+                store.add(task)
+            store.add(replace(a_task(name("held"), -9, priority=100), after=name("x")))
+            store.add(a_task(name("expires"), 9, expires_at=later))
+            store.add(replace(a_task(name("member"), 9), group=name("group")))
+            store.add(a_task(name("unique"), 9, unique=name("key")))
+            used = ended(name("used"), TaskState.SUCCEEDED, NOW)
+            store.add(replace(used, unique="U", unique_until_at=NOW))
+            done = ended(name("e"), TaskState.SUCCEEDED, NOW)
+            store.add(replace(done, schedule="S", group="G"))
+            store.put_start(name("rate"), NOW, later, NOW)
+
+    def all_steps(self, store):
+        asks = self.QUESTIONS.items()
+        return {name: self.steps(store, partial(ask, store)) for name, ask in asks}
+
     def test_no_question_of_the_engine_costs_more_with_more_tasks(self):
         with closing(SQLiteStore(":memory:")) as store:
-            questions = {
-                "claimable": lambda: store.claimable(NOW),
-                "next_due_at": lambda: store.next_due_at(NOW),
-                "unique": lambda: store.taken_by("U", True, NOW),
-                "expiring": lambda: store.expiring(9),
-                "group": lambda: store.find(state=TaskState.WAITING, group="G", limit=1),
-                "held": lambda: store.find(state=TaskState.WAITING, after="A"),
-                "paused": store.paused,
-                "waiting": lambda: store.find(state=TaskState.WAITING, schedule="S", limit=1),
-                "running": lambda: store.find(state=TaskState.RUNNING, schedule="S", limit=1),
-                "in hand": lambda: store.has_in_hand("S"),
-                "worker": lambda: store.find(state=TaskState.RUNNING, worker="w"),
-                "get": lambda: store.get("0-3"),
-                "purge": lambda: store.purge(TaskState.SUCCEEDED, NOW, 9),
-            }
-
-            def fill(part, count):
-                with store.transaction():
-                    for number in range(count):
-                        for priority, seconds in ((0, number), (50, number + 1), (-50, -number)):
-                            name = f"{part}{priority}-{number}"
-                            store.add(a_task(name, seconds, priority=priority))
-                        done = ended(f"{part}e{number}", TaskState.SUCCEEDED, NOW)
-                        store.add(replace(done, schedule="S"))
-
-            fill("", 10)
-            few = {name: self.steps(store, ask) for name, ask in questions.items()}
-            fill("more ", 3000)
-            many = {name: self.steps(store, ask) for name, ask in questions.items()}
+            store.put_paused("paused", True)
+            with store.transaction():
+                self.fill(store, "", 10)
+            few = self.all_steps(store)
+            with store.transaction():
+                self.fill(store, "more ", 1500)
+            many = self.all_steps(store)
             assert min(few.values()) > 0
             assert {name: many[name] - few[name] for name in few if many[name] > few[name]} == {}
+
+    def test_every_question_of_the_engine_is_a_search_in_an_index(self):
+        with closing(SQLiteStore(":memory:")) as store:
+            store.add(a_task("one", queue="mail", lock="L", rate_key="R"))
+            pool = store._opened()
+            connection, told = pool.take(), []
+            connection.set_trace_callback(told.append)
+            pool.give(connection)
+            for ask in self.QUESTIONS.values():
+                ask(store)
+            connection.set_trace_callback(None)
+            asked = [sql for sql in told if sql.lstrip().split()[0] in ("SELECT", "WITH", "DELETE")]
+            steps = {
+                row[3] for sql in asked for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+            }
+            stored = re.compile("SCAN (TABLE )?(tasks|starts|busy_rates)")
+            assert [step for step in steps if stored.match(step)] == []
+            assert any("tasks_to_run (lane=? AND run_at<?)" in step for step in steps)
+            assert any("tasks_to_run (lane>?)" in step for step in steps)
+            assert any("tasks_locking (lock_key=?)" in step for step in steps)
+
+    def test_a_task_that_may_not_begin_is_passed_over_without_reading_it(self):
+        """Its row may be large, and many may wait for one lock or rate."""
+        with closing(SQLiteStore(":memory:")) as store:
+            pool = store._opened()
+            connection = pool.take()
+            values = {"now": 0, "passed": ""}
+            code = connection.execute(f"EXPLAIN {queries.step(None)}", values).fetchall()
+            pool.give(connection)
+            # A cursor that follows an index is moved in the table only when a column is read.
+            following = {row[4] for row in code if row[1] == "DeferredSeek"}
+            read = {row[2] for row in code if row[1] == "Column"}
+            assert following
+            assert following & read == set()
 
     def test_a_call_updates_two_indexes(self, store):
         plain = {row[0]: row[1] for row in self.plan(store, a_task("plain"))}
         assert plain == {"tasks_to_run": 1, "sqlite_autoindex_tasks_1": 1}
-        full = a_task("full", unique="U", schedule="S", lock="L")
-        assert len(self.plan(store, full)) == 4
+        full = a_task("full", unique="U", schedule="S", lock="L", expires_at=NOW)
+        assert len(self.plan(store, full)) == 5
 
     @staticmethod
     def plan(store, task):
