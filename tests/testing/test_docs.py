@@ -1,4 +1,4 @@
-"""The pages with examples, tried as their reader would: each file of them, in one project."""
+"""The pages with examples to run, tried as their reader would: each file, in one project."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from pathlib import Path
 pytest_plugins = "pytester"
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / "docs" / "testing.md",
+    ROOT / "docs" / "testing-how-to.md",
+    ROOT / "docs" / "tasks.md",
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+]
 _BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.M | re.S)
 
 
@@ -17,8 +23,8 @@ def test_the_examples_do_what_they_say(pytester, monkeypatch):
     zone("Europe/Berlin")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     tests = 0
-    for page in ("testing.md", "testing-how-to.md", "tasks.md"):
-        for name, code in _BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+    for page in PAGES:
+        for name, code in _BLOCK.findall(page.read_text(encoding="utf-8")):
             path = pytester.path / name
             assert not path.exists(), f"{name} is shown twice"
             path.write_text(code, encoding="utf-8")
