@@ -32,8 +32,10 @@ from autocron.core.errors import (
     TaskTimeout,
     WaitTimeout,
 )
-from autocron.current import current_task
+from autocron.core.progress import Progress
+from autocron.current import CurrentTask, current_task
 from autocron.delayed import Chain
+from autocron.dynamic import ScheduleInfo
 from autocron.group import TaskGroup
 from autocron.hooks import TaskEvent
 from autocron.result import TaskResult
@@ -55,13 +57,16 @@ now = default_app.now
 __all__ = [
     "AutocronError",
     "Chain",
+    "CurrentTask",
     "Discard",
     "InvalidSchedule",
     "InvalidTask",
     "NotStorable",
+    "Progress",
     "ResultExpired",
     "ResultNotReady",
     "Retry",
+    "ScheduleInfo",
     "ScheduleWarning",
     "StartError",
     "StoreError",

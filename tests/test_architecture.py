@@ -100,8 +100,10 @@ ARROWS = {
     "autocron": {
         "autocron.app",
         "autocron.core.errors",
+        "autocron.core.progress",
         "autocron.current",
         "autocron.delayed",
+        "autocron.dynamic",
         "autocron.group",
         "autocron.hooks",
         "autocron.result",

@@ -29,6 +29,8 @@ NAMES = {
     "Chain",
     # inside a task
     "current_task",
+    "CurrentTask",
+    "Progress",
     "Retry",
     "Discard",
     # what happens to tasks
@@ -38,6 +40,7 @@ NAMES = {
     "schedule",
     "unschedule",
     "schedules",
+    "ScheduleInfo",
     # what the four are methods of
     "default_app",
     # errors
