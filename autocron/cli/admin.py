@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 from autocron.cli import as_json, changing, listing, operating
 from autocron.cli.arguments import UsageError, did_you_mean
-from autocron.cli.formatting import Screen
+from autocron.cli.formatting import Screen, one_line
 from autocron.cli.options import Request, read
 from autocron.core.errors import StartError
 from autocron.core.task import TaskState
@@ -46,8 +46,10 @@ def run(words: List[str]) -> int:
     with closing(admin.store):
         try:
             return _run(admin, request)
-        except Unknown as error:
-            raise Refused(f"{error}{did_you_mean(error.word, error.known)}") from None
+        except Refused as error:
+            hint = did_you_mean(error.word, error.known) if isinstance(error, Unknown) else ""
+            # It names what is stored, which may have more than one line.
+            raise Refused(one_line(f"{error}{hint}")) from None
 
 
 def _run(admin: Admin, request: Request) -> int:

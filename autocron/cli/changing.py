@@ -50,7 +50,7 @@ def _notes(changes: Mapping[str, Optional[str]], changed: Changed) -> List[str]:
         notes.append("All schedules begin now; nothing is made up for the time of the lock.")
     if changes.get("max_workers") is not None and changed.start_workers is not None:
         notes.append(
-            f"The application has called start(workers={changed.start_workers}), which wins over "
+            f"The application has called start(workers={changed.start_workers!r}), which wins over "
             "max-workers."
         )
     return notes

@@ -86,13 +86,14 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
     why = ""
     if application is not None and application.workers is not None:
         wanted = total(application.workers)
-        why = f", as start(workers={application.workers}) asks"
+        why = f", as start(workers={application.workers!r}) asks"
     count = len(processes.workers)
     rows.append(["workers", f"{count} of {wanted}{why}" if processes.is_anyone_there else "none"])
     for worker in processes.workers:
         task = worker.task
         doing = "idle" if task is None else f"{task.name} {lasting(task.started_at, now)}"
-        rows.append(["", f"pid {worker.pid}  {doing}".rstrip()])
+        where = "" if worker.queues is None else f" (queues {', '.join(worker.queues)})"
+        rows.append(["", f"pid {worker.pid}{where}  {doing}".rstrip()])
     held = sum(1 for worker in processes.workers if worker.task is not None)
     lost = overview.stats.counts[TaskState.RUNNING] - held
     if lost > 0:

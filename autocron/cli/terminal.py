@@ -75,7 +75,7 @@ class Terminal:
         height = os.get_terminal_size(sys.stdout.fileno()).lines
         lines = picture.splitlines()[: max(height - 1, 1)]
         # Written over, not wiped, so that nothing flickers.
-        text = "".join(f"{line}{_REST_OF_LINE}\r\n" for line in lines)
+        text = "".join(f"{line}{_REST_OF_LINE}\n" for line in lines)
         self._write(f"{_HOME}{text}{_REST_OF_SCREEN}")
 
     def pause(self, seconds: float) -> bool:

@@ -128,13 +128,14 @@ def _show_workers(screen: Screen, overview: Overview, now: datetime) -> None:
         return
     rows = []
     for worker in processes.workers:
-        task = worker.task
+        task, queues = worker.task, ", ".join(worker.queues or ())
         if task is None:
-            rows.append([str(worker.pid), "", "idle", ""])
+            rows.append([str(worker.pid), queues, "", "idle", ""])
             continue
         progress = progress_of(task)
         told = "" if progress is None else shown_progress(progress)
         if task.cancel_asked_at is not None:
             told = f"asked to end {told}".rstrip()
-        rows.append([str(worker.pid), since(task.started_at, now), task.name, told])
-    screen.table(rows, ("pid", "since", "task", "progress"), idle={"progress": ""})
+        rows.append([str(worker.pid), queues, since(task.started_at, now), task.name, told])
+    heading = ("pid", "queues", "since", "task", "progress")
+    screen.table(rows, heading, idle={"progress": "", "queues": ""})

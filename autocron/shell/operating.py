@@ -51,6 +51,7 @@ _SUCCEEDED = {
     RETRY: "; call it again to have it run once more",
     DISCARD: "; its result goes by itself, after the result-ttl",
 }
+_COMES_TO = {RETRY: TaskState.WAITING, CANCEL: TaskState.CANCELLED}
 _DISCARD = "DELETE FROM tasks WHERE id = ? AND revision = ?"
 
 
@@ -173,22 +174,27 @@ class Operator:
         done: Dict[str, Task] = {}
         with self._store.transaction():
             before = {task.id: task for task in map(self.task, words)}
-            reasons = []
-            for task_id, known in before.items():
-                task = self._store.get(task_id)
-                if task is None:
-                    continue
-                # A retried one may have brought back those that were to follow it.
-                is_revived = verb == RETRY and task.revision != known.revision
-                reason = "" if is_revived else self._why_not(verb, task)
-                if reason:
-                    reasons.append(f"{task.id} ({task.name}) {reason}")
-                else:
-                    done[task_id] = task if is_revived else self._do(verb, task, kill)
+            left = list(before)
+            # What is held for one of the others may be possible once that one is done.
+            while True:
+                reasons = {}
+                for task_id in left:
+                    task = self._store.get(task_id) or before[task_id]
+                    # Those that were to follow one come back with it, and are cancelled with it.
+                    is_changed = task.revision != before[task_id].revision
+                    is_done = is_changed and task.state is _COMES_TO.get(verb)
+                    reason = "" if is_done else self._why_not(verb, task)
+                    if reason:
+                        reasons[task_id] = f"{task.id} ({task.name}) {reason}"
+                    else:
+                        done[task_id] = task if is_done else self._do(verb, task, kill)
+                if len(reasons) in (0, len(left)):
+                    break
+                left = list(reasons)
             if reasons:
-                raise Refused("; ".join(reasons))
+                raise Refused("; ".join(reasons.values()))
         self._waker.send()
-        return Done(tuple(done.values()))
+        return Done(tuple(done[task_id] for task_id in before))
 
     def ids_of_all(
         self, verb: str, only: Filter, states: Sequence[TaskState] = ()
