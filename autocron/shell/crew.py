@@ -48,10 +48,14 @@ class Crew:
         folder: The run folder of the database.
         clock: Measures graces and rests.
         wake: The socket on which the workers are woken.
+        news: What the hooks of the application are to be told by a worker.
     """
 
-    def __init__(self, folder: RunFolder, clock: SystemClock, wake: socket.socket) -> None:
+    def __init__(
+        self, folder: RunFolder, clock: SystemClock, wake: socket.socket, news: News
+    ) -> None:
         self._folder = folder
+        self._news = news
         self._clock = clock
         self._wake = wake
         self._members: List[Member] = []
@@ -170,6 +174,8 @@ class Crew:
             member.limit = Limit(message["begins"], message["attempt"], at)
         elif "ends" in message:
             member.limit = None
+        elif "told" in message:
+            member.untold.popleft()
         elif "passes" in message:
             # A wake-up has come to a worker that has not the queues for what there is to do.
             self.look(other_than=member)
@@ -191,6 +197,7 @@ class Crew:
             self._members.remove(member)
             if not member.is_ready and not member.is_leaving:
                 self._rest(f"a worker ended with exit code {code} before it was ready")
+            self._news.take_back(member)
             gone.append(member.gone)
             remove(self._folder.worker(member.name))
         return gone
@@ -207,10 +214,9 @@ class Crew:
                 LATE_SECONDS,
             )
 
-    def pass_on(self, news: News, busy: Collection[str]) -> None:
+    def pass_news(self, busy: Collection[str]) -> None:
         """Have the hooks told what has happened; see :class:`autocron.shell.news.News`."""
-        if news:
-            news.pass_on(self._members, busy)
+        self._news.pass_on(self._members, busy)
 
     def cut_short(self, task: Task) -> None:
         """Have a running task ended that somebody has cancelled; it may be told again."""
@@ -254,8 +260,12 @@ class Crew:
                 continue
             self._let_go(member, STOP)
             member.is_dismissed = True
-            grace_seconds = self._terms.stop_grace + _KILL_MARGIN_SECONDS
-            member.kill_at = self._clock.monotonic() + grace_seconds
+            member.kill_at = self._clock.monotonic() + self.leaving_seconds
+
+    @property
+    def leaving_seconds(self) -> float:
+        """How long a worker that is told to leave may take."""
+        return self._terms.stop_grace + _KILL_MARGIN_SECONDS
 
     def is_anyone_left(self) -> bool:
         """Tell whether a worker has not ended."""

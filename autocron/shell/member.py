@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections import deque
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
+from typing import Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.task import Task
 from autocron.shell.channel import CUT, Channel
@@ -34,6 +35,20 @@ class Limit:
         """Take note that the attempt is to end."""
         self.is_cut = True
         self.at = at if self.at is None else min(self.at, at)
+
+
+class Item(NamedTuple):
+    """Something that happened to a task, to be told to hooks.
+
+    Attributes:
+        kind: What.
+        task_id: The id of the task.
+        tries: How many workers have ended before they had told it.
+    """
+
+    kind: str
+    task_id: str
+    tries: int = 0
 
 
 class Gone(NamedTuple):
@@ -73,6 +88,7 @@ class Member:
         self.process = process
         self.channel = channel
         self.hooks: FrozenSet[str] = frozenset()
+        self.untold: Deque[Item] = deque()
         self.is_ready = False
         self.late_at: Optional[float] = None
         self.is_leaving = False

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import signal
-from typing import Dict, Iterable, Optional, Set
+from typing import Dict, Iterable, List, Optional
 
 from autocron.core.task import Task
 from autocron.shell.clock import SystemClock
@@ -79,17 +79,11 @@ class Orphans:
         """Return the id of the task for which a worker was ended that is gone now, if it was."""
         return self._ended_for.pop(name, None)
 
-    def living(self, known: Set[str]) -> Set[str]:
-        """Return the names of those that live.
-
-        Arguments:
-            known: The workers that are none.
-        """
-        return {
-            name
-            for name in self._folder.workers()
-            if name not in known and holder(self._folder.worker(name)) is not None
-        }
+    def living(self) -> List[str]:
+        """Return the names of those that live, once the supervisor has no worker of its own."""
+        return [
+            name for name in self._folder.workers() if holder(self._folder.worker(name)) is not None
+        ]
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until one of them is late, or None."""

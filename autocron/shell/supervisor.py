@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Set
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
@@ -53,6 +53,8 @@ logger = logging.getLogger("autocron")
 _TROUBLE_PAUSE_SECONDS = 1.0
 # Leaving takes its workers' grace and a little; this ends what hangs on.
 _DRAIN_POLL_SECONDS = 0.5
+# Of the end of a process that is not its child nobody tells it.
+_ORPHANS_POLL_SECONDS = 0.1
 
 
 class Supervisor:
@@ -63,7 +65,6 @@ class Supervisor:
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
         self._orphans = Orphans(self._folder, self._clock)
-        self._news = News()
         self._is_told_to_leave = False
         self._is_unshared = False
         self._wake_reader, self._wake_writer = signals.pipe()
@@ -96,7 +97,8 @@ class Supervisor:
     def _serve(self) -> None:
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
             self._store.open(create=False)
-            crew = Crew(self._folder, self._clock, wake)
+            news = News()
+            crew = Crew(self._folder, self._clock, wake, news)
             engine = Engine(
                 self._store,
                 self._clock,
@@ -105,7 +107,7 @@ class Supervisor:
                 waker=SocketWaker(self._folder),
                 draw=draw,
                 keeps_house=True,
-                observer=self._news,
+                observer=news,
             )
             self._sweep(engine, crew)
             try:
@@ -116,6 +118,8 @@ class Supervisor:
                         self._drain(engine, crew, control)
             finally:
                 self._drain(engine, crew)
+                if not (self._is_told_to_leave or is_shared(self._folder.application)):
+                    self._see_orphans_off(engine, crew)
                 self._store.close()
 
     def _is_asked_for(self) -> bool:
@@ -151,10 +155,12 @@ class Supervisor:
         crew.end_late(self._is_held)
         for gone in crew.buried():
             self._reclaim(engine, *gone)
-        self._sweep(engine, crew)
+        busy = self._sweep(engine, crew)
         crew.keep_up()
         # Before that the store may hold schedules that the code has no more, and would fire them.
-        return engine.tick() if crew.has_declared else Tick()
+        tick = engine.tick() if crew.has_declared else Tick()
+        crew.pass_news(busy)
+        return tick
 
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
         text = self._store.settings().get(APPLICATION)
@@ -163,14 +169,17 @@ class Supervisor:
             wanted = groups(application.workers or settings.max_workers or 1)
             crew.serve(application, wanted, Terms.of(application, settings))
 
-    def _sweep(self, engine: Engine, crew: Crew) -> None:
-        """Look at what runs: end what is to end; take back what nobody holds any more."""
+    def _sweep(self, engine: Engine, crew: Crew) -> Set[str]:
+        """Look at what runs: end what is to end; take back what nobody holds any more.
+
+        Returns:
+            The names of the workers that hold tasks.
+        """
         running = self._store.find(state=TaskState.RUNNING)
         for task in running:
             if task.is_cut_short:
                 crew.cut_short(task)
         holders = {task.worker for task in running if task.worker is not None}
-        crew.pass_on(self._news, holders)
         # Of an earlier supervisor's.
         others = {name for name in holders if not crew.knows(name)}
         lost = {name for name in others if holder(self._folder.worker(name)) is None}
@@ -181,6 +190,7 @@ class Supervisor:
             path = self._folder.worker(name)
             if name not in holders and not crew.knows(name) and holder(path) is None:
                 remove(path)
+        return holders
 
     def _is_held(self, name: str, limit: Limit) -> bool:
         task = self._store.get(limit.task_id)
@@ -269,6 +279,25 @@ class Supervisor:
                     if is_shared(self._folder.application) and not self._is_told_to_leave:
                         return
                     drain(control, 100)
+
+    def _see_orphans_off(self, engine: Engine, crew: Crew) -> None:
+        """See to it that workers of an earlier supervisor have left, too.
+
+        They see themselves that the application has ended; but not while they are in C code.
+        """
+        ends_at = self._clock.monotonic() + crew.leaving_seconds
+        while True:
+            left = self._orphans.living()
+            if not left:
+                break
+            if self._clock.monotonic() >= ends_at:
+                for name in left:
+                    self._orphans.kill(name)
+            self._wait([], _ORPHANS_POLL_SECONDS)
+        try:
+            self._sweep(engine, crew)
+        except AutocronError as error:
+            logger.error("%s: %s", self._folder.database, error)
 
 
 def main(lock: Lock, database: str) -> None:

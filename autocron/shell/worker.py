@@ -216,10 +216,12 @@ class Worker:
     def _tell_hooks(self) -> None:
         """Tell the hooks what the supervisor has done."""
         while self._news:
-            kind, task_id = self._news.popleft()
+            kind, task_id = self._news[0]
             task = self._store.get(task_id)
+            self._news.popleft()
             if task is not None:
                 default_app.hooks(kind, task)
+            self._channel.send(told=task_id)
 
     def _leaves_to_newer(self, engine: Engine, code: Code) -> bool:
         """Hand back a task that may have been called by newer code than ours; then leave.

@@ -176,6 +176,29 @@ def test_a_worker_that_has_outlived_its_supervisor_is_ended_by_the_next(world: W
     assert len(world.marks("begin")) == 1
 
 
+@pytest.mark.mostly_waits
+def test_so_is_one_that_does_not_see_that_the_application_has_ended(world: World) -> None:
+    """In C code it sees nothing; its task has no timeout, and is handed back."""
+    world.write("tasks.py", STUCK)
+    application = world.application()
+    first = world.await_supervisor()
+    application.do("result = tasks.blocks('is stuck in C')")
+    (begun,) = world.await_marks("begin")
+    world.kill(first)
+
+    def is_served_again() -> bool:
+        application.do("tasks.pid()")
+        return world.supervisor not in (None, first)
+
+    eventually(is_served_again, "another supervisor", pause=0.2)
+    task_id = application.ask("result.id")
+    application.end()
+    world.await_end()
+    assert not is_alive(begun.pid)
+    task = world.task(task_id)
+    assert (task.state.value, task.deaths) == ("waiting", 0)
+
+
 # -- cancel(kill=True) ------------------------------------------------------
 
 
