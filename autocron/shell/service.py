@@ -31,7 +31,7 @@ from autocron.shell.clock import SystemClock
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
 from autocron.shell.main_script import warn_if_unguarded
-from autocron.shell.mode import why_attach
+from autocron.shell.mode import Mode, Process, decide
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
@@ -243,23 +243,33 @@ def start_service(
     and ``terms`` those arguments that say when workers are replaced, and how they leave.
     """
     wanted = _check_options(workers, serializer, durability, terms)
+    path = database_path(database, make_folder=False)
+    decision = decide(path, wanted, Process(sys.argv, os.environ, sys.modules))
+    if decision.mode is Mode.IN_PLACE:
+        app.default_zone, app.serializer = tz or app.default_zone, serializer
+        logger.info("calls run here at once, nothing is stored: %s", decision.reason)
+        return None
     path = database_path(database)
     app.check_reachable()
     store = SQLiteStore(path, durability=durability)
     store.open(create=True)
     if Settings.read(store.settings()).autocron_lock:
         store.close()
-        logger.info("autocron: %s is locked (--set-autocron-lock on): calls run in place", path)
+        app.default_zone, app.serializer = tz or app.default_zone, serializer
+        logger.info("calls run here at once, in place: %s is locked (--set-autocron-lock on)", path)
         return None
     folder = RunFolder(path)
     folder.make()
     service = AppService(app, folder, store)
-    reason = why_attach(path, wanted, os.environ, sys.argv)
-    if reason is not None:
+    if decision.mode is Mode.ATTACH:
         app.default_zone, app.serializer = tz or app.default_zone, serializer
         store.put_settings({START: new_id()})
         service.announce()
-        logger.info("autocron: attached to %s, no workers started: %s", path, reason)
+        logger.info(
+            "attached to %s: calls are stored, and no workers are started here: %s",
+            path,
+            decision.reason,
+        )
         return service
     application = describe(
         caller,
@@ -287,7 +297,7 @@ def start_service(
     app.default_zone, app.serializer = tz or app.default_zone, serializer
     service.announce()
     service.serve()
-    logger.info("autocron: serving %s", path)
+    logger.info("serving %s: calls run in worker processes: %s", path, decision.reason)
     return service
 
 
