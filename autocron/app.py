@@ -40,7 +40,7 @@ from autocron.options import Backoff, DelayOptions
 from autocron.registry import Registry, TaskFunction, task_function
 from autocron.result import TaskResult
 from autocron.schedule_options import CronOptions, Field, cron_options, expression_of
-from autocron.serving import Rehearsal, Service
+from autocron.serving import Rehearsal, Router, Service
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
@@ -71,6 +71,10 @@ class App:
         self.hooks = Hooks(lambda: self.codec)
         # Finds the test that the present thread or asyncio task is in; None outside of tests.
         self.rehearsals: Optional[Callable[[App], Optional[Rehearsal]]] = None
+        # What an integration puts between: which way calls take; and what a worker calls in the
+        # place of a task's function, made of it.
+        self.router: Optional[Router] = None
+        self.around: Optional[Callable[[Callable[..., Any]], Callable[..., Any]]] = None
         self._served: Optional[Service] = None
         self._starting = threading.RLock()
 
@@ -433,7 +437,7 @@ class App:
             raise TaskNotFound(
                 f"no group {group_id!r} is stored: there never was one, or its results have expired"
             )
-        return self._caller.group(tasks, None, service)
+        return self._caller.group(tasks, None, self._caller.source(service))
 
     def now(self) -> datetime:
         """Return the present time, as the tasks of this application are to see it.

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
+from autocron.core.errors import InvalidTask, WaitTimeout
 from autocron.core.task import Message, Task, TaskState
 from autocron.delayed import Link
 from autocron.group import TaskGroup
 from autocron.messages import message_of
 from autocron.result import TaskResult
-from autocron.serving import Service
+from autocron.serving import Route, Service, Taker
 
 if TYPE_CHECKING:
     from autocron.app import App
     from autocron.inplace import InPlace
-    from autocron.ports import Backend, Clock
+    from autocron.ports import Clock
 
 
 class AppCaller:
@@ -33,7 +34,8 @@ class AppCaller:
         service = self._app.service
         if service is None:
             return self._in_place().run(link.known, message)
-        return TaskResult(service.backend.enqueue(message), self.source(service))
+        source = self._way(service, link)
+        return TaskResult(source.backend.enqueue(message), source)
 
     def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
         """Enqueue a chain; see :class:`autocron.delayed.Caller`."""
@@ -46,8 +48,9 @@ class AppCaller:
             ended = here.ended(first.known, message)
             functions = [link.known for link in others]
             return here.result(here.follow([ended], functions, followers, False)[-1])
-        _, chain = service.backend.enqueue_all([message], followers, group=False)
-        return TaskResult(chain[-1], self.source(service))
+        source = self._way(service, first)
+        _, chain = source.backend.enqueue_all([message], followers, group=False)
+        return TaskResult(chain[-1], source)
 
     def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
         """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
@@ -60,14 +63,14 @@ class AppCaller:
             last = here.follow(ended, [link.known for link in then], followers, True)
             results = [here.result(task) for task in ended]
             return TaskGroup(None, results, None, here.result(last[-1]) if last else None)
-        tasks, chain = service.backend.enqueue_all(messages, followers)
-        return self.group(tasks, chain[-1] if chain else None, service)
+        source = self._way(service, next(iter([*links, *then]), None))
+        tasks, chain = source.backend.enqueue_all(messages, followers)
+        return self.group(tasks, chain[-1] if chain else None, source)
 
     def group(
-        self, tasks: Sequence[Task], callback: Optional[Task], service: Service
+        self, tasks: Sequence[Task], callback: Optional[Task], source: Source
     ) -> TaskGroup[Any]:
         """Return the results of the tasks of a group, and of the task that follows them."""
-        source = self.source(service)
         group_id = next((task.group for task in tasks if task.group is not None), None)
         results: List[TaskResult[Any]] = [TaskResult(task, source) for task in tasks]
         last: Optional[TaskResult[Any]] = None
@@ -86,33 +89,58 @@ class AppCaller:
 
         return InPlace(self._app)
 
-    def source(self, service: Service) -> Source:
+    def _way(self, service: Service, link: Optional[Link]) -> Source:
+        """Return where a call goes, and where its result is read then."""
+        router = self._app.router
+        on_commit = None if link is None else link.options.on_commit
+        if router is not None:
+            return self.source(service, router(service, on_commit))
+        if on_commit:
+            raise InvalidTask(
+                f"on_commit={on_commit!r} waits for a transaction of Django, and "
+                "'autocron.contrib.django' is not in INSTALLED_APPS"
+            )
+        return self.source(service)
+
+    def source(self, service: Service, route: Optional[Route] = None) -> Source:
         """Return where the results of a service are read."""
         has_workers = self._app.rehearsal is None
-        return Source(service.backend, service.clock, self._app.codec, has_workers)
+        return Source(service, route, self._app.codec, has_workers)
 
 
 class Source:
     """What a TaskResult, and a TaskGroup, read from."""
 
-    __slots__ = ("_backend", "_codec", "clock", "has_workers")
+    __slots__ = ("_codec", "_has_workers", "_route", "backend", "clock")
 
-    def __init__(self, backend: Backend, clock: Clock, codec: Any, has_workers: bool) -> None:
-        self._backend = backend
+    def __init__(
+        self, service: Service, route: Optional[Route], codec: Any, has_workers: bool
+    ) -> None:
+        self.backend: Taker = service.backend if route is None else route
+        self.clock: Clock = service.clock
+        self._route = route
         self._codec = codec
-        self.clock = clock
-        self.has_workers = has_workers
+        self._has_workers = has_workers
+
+    def check_wait(self, task_id: str, what: str, status: str) -> None:
+        if self._route is not None:
+            self._route.check_wait(task_id)
+        if not self._has_workers:
+            raise WaitTimeout(
+                f"{what} is {status}, and in a test nobody runs it while you wait: call "
+                "autocron.testing.run_pending() first"
+            )
 
     def get(self, task_id: str) -> Optional[Task]:
-        return self._backend.get(task_id)
+        return self.backend.get(task_id)
 
     def cancel(self, task_id: str, kill: bool = False) -> bool:
-        return self._backend.cancel(task_id, kill)
+        return self.backend.cancel(task_id, kill)
 
     def list_group(
         self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
     ) -> List[Task]:
-        return self._backend.list(group=group, state=state, limit=limit)
+        return self.backend.list(group=group, state=state, limit=limit)
 
     def load_result(self, text: str) -> Any:
         return self._codec.load_result(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.given import given_by_group
 from autocron.core.task import Message, Task, new_task
@@ -20,14 +20,14 @@ def store_call(store: Store, message: Message, new_id: NewId, now: datetime) -> 
         The task, or the one that takes its key; and whether it is new.
     """
     if message.unique is None:
-        task = new_task(message, new_id(), now)
+        task = new_task(message, message.id or new_id(), now)
         store.add(task)
         return task, True
     with store.transaction():
         same = store.taken_by(message.unique, message.unique_running, now)
         if same is not None:
             return same, False
-        task = new_task(message, new_id(), now)
+        task = new_task(message, message.id or new_id(), now)
         store.add(task)
     return task, True
 
@@ -36,7 +36,7 @@ def store_calls(
     store: Store,
     messages: Sequence[Message],
     then: Sequence[Message],
-    group: bool,
+    group: Union[bool, str],
     new_id: NewId,
     now: datetime,
 ) -> Tuple[List[Task], List[Task], List[Task]]:
@@ -45,7 +45,7 @@ def store_calls(
     Returns:
         The tasks of ``messages``, those of ``then``, and those of both that are new.
     """
-    group_id = new_id() if group else None
+    group_id = group if isinstance(group, str) else new_id() if group else None
     tasks: List[Task] = []
     chain: List[Task] = []
     added: List[Task] = []
@@ -55,14 +55,15 @@ def store_calls(
             if message.unique is not None:
                 same = store.taken_by(message.unique, message.unique_running, now)
             if same is None:
-                same = new_task(message, new_id(), now, group=group_id, feeds=bool(then))
+                task_id = message.id or new_id()
+                same = new_task(message, task_id, now, group=group_id, feeds=bool(then))
                 store.add(same)
                 added.append(same)
             tasks.append(same)
         before = group_id if group else tasks[0].id
         for place, message in enumerate(then):
             feeds = place + 1 < len(then)
-            task = new_task(message, new_id(), now, after=before, feeds=feeds)
+            task = new_task(message, message.id or new_id(), now, after=before, feeds=feeds)
             if not messages and not chain:
                 # A group of nothing has ended.
                 task = replace(task, after=None, given=given_by_group(()))

@@ -67,6 +67,8 @@ class TaskOptions(TypedDict, total=False):
             and returns a key, or None for a call that is like no other.
         unique_while: ``"waiting"``, the default, or ``"running"``: while one waits or runs.
         unique_for: Also for so long after the call, whatever has become of it.
+        on_commit: With ``autocron.contrib.django``: whether a call inside an atomic block is
+            enqueued when that commits, or which database's; as the setting says if not given.
     """
 
     weeks: Optional[float]
@@ -91,6 +93,7 @@ class TaskOptions(TypedDict, total=False):
     unique: Union[bool, str, Callable[..., object], None]
     unique_while: Optional[str]
     unique_for: Optional[Duration]
+    on_commit: Union[bool, str, None]
 
 
 if TYPE_CHECKING:

@@ -108,8 +108,9 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         """
         if self._source is not None:
             what = f"a group of {len(self._tasks)} tasks"
+            first = self._tasks[0].id if self._tasks else ""
             for pause_seconds in pauses(
-                self._source, lambda: self.is_ready, what, self._status, timeout
+                self._source, first, lambda: self.is_ready, what, self._status, timeout
             ):
                 time.sleep(pause_seconds)
         return self.results

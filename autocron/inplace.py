@@ -116,8 +116,6 @@ class _Ended:
 
     __slots__ = ("_app", "clock")
 
-    has_workers = True  # never asked: what has ended is not waited for
-
     def __init__(self, app: App, clock: Clock) -> None:
         self._app = app
         self.clock = clock
@@ -127,6 +125,9 @@ class _Ended:
 
     def cancel(self, task_id: str, kill: bool = False) -> bool:
         return False
+
+    def check_wait(self, task_id: str, what: str, status: str) -> None:
+        """Never asked: what has ended is not waited for."""
 
     def load_result(self, text: str) -> Any:
         return self._app.codec.load_result(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type
+from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from autocron.calls import store_call, store_calls
 from autocron.core.errors import InvalidSchedule
@@ -99,7 +99,11 @@ class Operations:
         return task
 
     def enqueue_all(
-        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
     ) -> Tuple[List[Task], List[Task]]:
         """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
         tasks, chain, added = store_calls(

@@ -48,6 +48,8 @@ class DelayOptions:
         unique: Which calls are the same: False, True, ``"args"`` or a callable giving a key.
         unique_running: Whether a running task counts, too.
         unique_seconds: For how many seconds after its call a task counts, whatever becomes of it.
+        on_commit: Whether the call waits for the transactions around it, or which one; None leaves
+            it to the integration.
     """
 
     delay_seconds: float = 0.0
@@ -62,6 +64,7 @@ class DelayOptions:
     unique: Union[bool, str, Callable[..., object]] = False
     unique_running: bool = False
     unique_seconds: Optional[float] = None
+    on_commit: Union[bool, str, None] = None
 
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
@@ -299,6 +302,14 @@ def _unique(name: str, value: object) -> object:
     )
 
 
+def _on_commit(name: str, value: object) -> Union[bool, str]:
+    if isinstance(value, (bool, str)) and value != "":
+        return value
+    raise InvalidTask(
+        f"{name}: {value!r} is not True, False, nor the alias of one of Django's databases"
+    )
+
+
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "expires": _expires,
     "queue": check_queue,
@@ -314,6 +325,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "no_retry_on": _exceptions,
     "timeout": duration,
     "rate": lambda name, value: parse_rate(value),
+    "on_commit": _on_commit,
 }
 # Option -> field of the policy.
 _POLICY_FIELDS: Mapping[str, str] = {

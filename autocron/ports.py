@@ -19,6 +19,7 @@ from typing import (
     Protocol,
     Sequence,
     Tuple,
+    Union,
 )
 
 from autocron.core.outcome import Outcome
@@ -269,7 +270,11 @@ class Backend(Protocol):
         ...
 
     def enqueue_all(
-        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
     ) -> Tuple[List[Task], List[Task]]:
         """Store several tasks in one transaction: all of them, or none.
 
@@ -277,7 +282,7 @@ class Backend(Protocol):
             messages: The calls.
             then: Calls that are held, each until the one before has succeeded; the first one until
                 all of the group have ended, or the one before has succeeded.
-            group: Whether the tasks are a group; else there is one.
+            group: Whether the tasks are a group; else there is one. A text is the group's id.
 
         Returns:
             The tasks of ``messages`` and of ``then``, in order.

@@ -45,9 +45,18 @@ class Source(Protocol):
         """The clock that measures how long a caller waits."""
         ...
 
-    @property
-    def has_workers(self) -> bool:
-        """Whether anything but the caller may bring the result; False in a test."""
+    def check_wait(self, task_id: str, what: str, status: str) -> None:
+        """See that somebody else may bring the result of a task while the caller waits for it.
+
+        Arguments:
+            task_id: The id of the task, or of one of several.
+            what: What is waited for, for messages.
+            status: In which state it is, for messages.
+
+        Raises:
+            WaitTimeout: This is a test, where nobody else works.
+            ResultNotReady: It would be waited for in vain, for another reason.
+        """
         ...
 
 
@@ -73,6 +82,9 @@ class TaskResult(Generic[R]):
     def _look(self) -> Optional[Task]:
         if self._task is not None and not self._task.state.is_final:
             self._task = self._source.get(self.id)
+            if self._task is not None:
+                # Another one's if its unique key was found taken when the call was committed.
+                self.id = self._task.id
         return self._task
 
     @property
@@ -166,6 +178,7 @@ class TaskResult(Generic[R]):
         Raises:
             WaitTimeout: The time is over; the task goes on. In a test, at once, since only
                 ``run_pending()`` would run it.
+            ResultNotReady: The task waits for the end of the transaction in which this is called.
             TaskFailed, TaskCancelled, ResultExpired: As for :attr:`result`.
         """
         for pause_seconds in self._pauses(timeout):
@@ -186,6 +199,7 @@ class TaskResult(Generic[R]):
     def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
         return pauses(
             self._source,
+            self.id,
             lambda: self.is_ready,
             f"task {self.id}",
             lambda: self.status,
@@ -214,6 +228,7 @@ class TaskResult(Generic[R]):
 
 def pauses(
     source: Source,
+    task_id: str,
     is_ready: Callable[[], bool],
     what: str,
     status: Callable[[], str],
@@ -223,6 +238,7 @@ def pauses(
 
     Arguments:
         source: Where it is read.
+        task_id: The id of its task, or of one of several.
         is_ready: Tells whether it is.
         what: What it is, for messages.
         status: Tells in which state it is, for messages.
@@ -230,16 +246,13 @@ def pauses(
 
     Raises:
         WaitTimeout: The time is over; or this is a test, where nobody else works.
+        ResultNotReady: The task waits for the end of the transaction in which this is called.
     """
     clock = source.clock
     began = clock.monotonic()
     pause_seconds = _FIRST_PAUSE_SECONDS
     while not is_ready():
-        if not source.has_workers:
-            raise WaitTimeout(
-                f"{what} is {status()}, and in a test nobody runs it while you wait: call "
-                "autocron.testing.run_pending() first"
-            )
+        source.check_wait(task_id, what, status())
         left = None if timeout is None else timeout - (clock.monotonic() - began)
         if left is not None and left <= 0:
             raise WaitTimeout(

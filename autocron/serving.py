@@ -1,10 +1,11 @@
-"""Where the calls of an App go, as protocols: how it is served, and what a test puts there."""
+"""Where the calls of an App go, as protocols: how it is served, and who may put what there."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Optional, Protocol, Union
+from typing import TYPE_CHECKING, List, Optional, Protocol, Sequence, Tuple, Union
 
+from autocron.core.task import Message, Task, TaskState
 from autocron.registry import TaskFunction
 from autocron.schedule_options import CronOptions
 
@@ -40,6 +41,77 @@ class Service(Protocol):
 
     def stop(self) -> None:
         """Give up this process's share in the application."""
+        ...
+
+
+class Taker(Protocol):
+    """What takes calls, and tells what became of them: that part of a Backend."""
+
+    def enqueue(self, message: Message) -> Task:
+        """Take a call; see :meth:`autocron.ports.Backend.enqueue`, also for the others."""
+        ...
+
+    def enqueue_all(
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
+    ) -> Tuple[List[Task], List[Task]]:
+        """Take several calls at once, all or none."""
+        ...
+
+    def get(self, task_id: str) -> Optional[Task]:
+        """Return what is known of a task."""
+        ...
+
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Cancel a task, or ask for a running one to end; tell whether that could be done."""
+        ...
+
+    def list(
+        self,
+        *,
+        state: Optional[TaskState] = None,
+        name: Optional[str] = None,
+        group: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> List[Task]:
+        """Return tasks, oldest first."""
+        ...
+
+
+class Route(Taker, Protocol):
+    """Another way of calls than straight to the service."""
+
+    def check_wait(self, task_id: str) -> None:
+        """See that it is not in vain to wait for one of them, here and now.
+
+        Raises:
+            ResultNotReady: It would be for ever.
+        """
+        ...
+
+
+class Router(Protocol):
+    """Decides at each call whether it takes another way than straight to the service.
+
+    An integration sets it as ``App.router``: to hold calls until a transaction is committed, or to
+    store them inside that transaction itself. Without one a call pays for a comparison.
+    """
+
+    def __call__(self, service: Service, on_commit: Union[bool, str, None]) -> Optional[Route]:
+        """Return the way of a call; None is straight to the service.
+
+        Arguments:
+            service: The service, which has the engine.
+            on_commit: What the options of the call say: False is straight to the service, True is
+                to wait for the transactions around it, a text for that of one connection; None
+                leaves it to the integration.
+
+        Raises:
+            InvalidTask: The options can not be followed.
+        """
         ...
 
 

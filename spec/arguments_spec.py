@@ -23,6 +23,10 @@ What is refused
     does; and all other types. ``Decimal`` is a type that has NaN, signalling NaN and infinities as
     values of its own, so these *are* kept, to the sign and the payload.
 
+What an integration adds
+    It may name a type that wraps plain values, as Django's ``SafeString`` does, and how to unwrap
+    it: the task is given the plain value.
+
 A refusal is a ``NotStorable``. It names the argument by the parameter of the function, and within
 it by the expression that reaches the value, ``message['to'][2]``; it names the type; and it says
 what to use in its place. It touches nothing but the type of the value, so no code of a value runs.
@@ -709,6 +713,29 @@ def nested(levels: int, wrap: Any) -> Any:
     for _ in range(levels):
         value = wrap(value)
     return value
+
+
+class DescribeWhatAFrameworkWraps:
+    """An integration may say what the plain form is of a type that would be refused."""
+
+    def it_is_kept_as_its_plain_form_with_its_subclasses(self, monkeypatch):
+        monkeypatch.setattr(arguments, "_PLAIN_FORMS", {})
+        monkeypatch.setattr(arguments, "_ENCODERS", dict(arguments._ENCODERS))
+
+        class Safe(str):
+            __slots__ = ()
+
+        class Safer(Safe):
+            __slots__ = ()
+
+        with pytest.raises(NotStorable):
+            dump_call((Safe("a"),), {})
+        arguments.keep_as(Safe, lambda value: str.__str__(value))
+        args, kwargs = load_call(dump_call((Safe("a"), [Safer("b")]), {"c": {"d": Safe("d")}}))
+        assert (args, kwargs) == (("a", ["b"]), {"c": {"d": "d"}})
+        assert [type(value) for value in (args[0], args[1][0], kwargs["c"]["d"])] == [str] * 3
+        with pytest.raises(NotStorable):
+            dump_call((type("Other", (str,), {})("a"),), {})
 
 
 class DescribeDepth:

@@ -232,9 +232,11 @@ class DescribeWaiting:
             return 42
 
         class Source:
-            clock, has_workers = bench.clock, True
+            clock = bench.clock
             get, cancel = bench.store.get, bench.engine().cancel
             load_result = staticmethod(bench.app.codec.load_result)
+
+            def check_wait(self, task_id, what, status): ...
 
         slept = []
 

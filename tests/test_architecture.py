@@ -44,7 +44,13 @@ ARROWS = {
     "autocron.messages": {"autocron.core", "autocron.options", "autocron.registry"},
     "autocron.current": {"autocron.core", "autocron.ports"},
     "autocron.hooks": {"autocron.core"},
-    "autocron.serving": {"autocron.ports", "autocron.registry", "autocron.schedule_options"},
+    "autocron.held": {"autocron.core", "autocron.ports", "autocron.serving"},
+    "autocron.serving": {
+        "autocron.core",
+        "autocron.ports",
+        "autocron.registry",
+        "autocron.schedule_options",
+    },
     "autocron.dynamic": {"autocron.core", "autocron.schedule_options", "autocron.zones"},
     "autocron.group": {"autocron.core", "autocron.result"},
     "autocron.delayed": {

@@ -463,7 +463,27 @@ def _find_encoder(kind: Type[Any]) -> Callable[[Any, int], Any]:
         if getattr(sys.modules.get(module), name, None) is kind:
             _ENCODERS[kind] = encode
             return encode
+    for base, plain in _PLAIN_FORMS.items():
+        if issubclass(kind, base):
+            _ENCODERS[kind] = functools.partial(_encode_plain, plain)
+            return _ENCODERS[kind]
     _refuse_type(kind)
+
+
+def _encode_plain(plain: Callable[[Any], Any], value: Any, depth: int) -> Any:
+    return _encode(plain(value), depth)
+
+
+def keep_as(kind: Type[Any], plain: Callable[[Any], Any]) -> None:
+    """Have values of a type, and of its subclasses, kept in a plain form instead of refused.
+
+    For integrations, where a framework wraps plain values; the task gets the plain form.
+
+    Args:
+        kind: The type, none that can be kept already.
+        plain: Returns the plain form of a value, which can be kept.
+    """
+    _PLAIN_FORMS[kind] = plain
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -659,6 +679,9 @@ _LATE_ENCODERS: Tuple[Tuple[str, str, Callable[[Any, int], Any]], ...] = (
     ("freezegun.api", "FakeDatetime", _encode_datetime),
     ("freezegun.api", "FakeDate", _encode_date),
 )
+
+# What integrations have added, by keep_as().
+_PLAIN_FORMS: Dict[Type[Any], Callable[[Any], Any]] = {}
 
 _COLLECTIONS: Dict[str, Callable[[Any], Any]] = {
     "$tuple": tuple,

@@ -99,6 +99,8 @@ class Message:
         rate_key: Tasks with this key begin at most at the rate of the policy.
         policy: Retries, backoff, timeout and rate.
         schedule: The key of the schedule whose occurrence this is.
+        id: The id that the task is to have, where it was given away before it is stored; None has
+            one drawn.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Message:
     rate_key: Optional[str] = None
     policy: Policy = PLAIN
     schedule: Optional[str] = None
+    id: Optional[str] = None
 
 
 @quick

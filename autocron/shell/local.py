@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
@@ -37,7 +37,11 @@ class LocalBackend:
         return self.operations.enqueue(message)
 
     def enqueue_all(
-        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
     ) -> Tuple[List[Task], List[Task]]:
         """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
         return self.operations.enqueue_all(messages, then, group=group)

@@ -15,11 +15,12 @@ import socket
 import sys
 import threading
 from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.app import default_app
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
+from autocron.core.task import Task
 from autocron.engine import Engine, Tick
 from autocron.operations import Operations
 from autocron.shell import signals
@@ -147,9 +148,7 @@ class Worker:
             zones=load_zone,
             new_id=new_id,
             waker=SocketWaker(self._folder),
-            invoker=FunctionInvoker(
-                code.find, lambda: default_app.codec, call=self._interrupter.call
-            ),
+            invoker=FunctionInvoker(code.find, lambda: default_app.codec, call=self._call),
             worker=self._name,
             draw=draw,
             queues=self._queues,
@@ -159,6 +158,18 @@ class Worker:
         flush_output()
         # What user code has left behind (threads, exit handlers) must not keep the process.
         os._exit(0)
+
+    def _call(
+        self,
+        task: Task,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Call the function of a task, with what an integration has put around it."""
+        around = default_app.around
+        called = function if around is None else around(function)
+        return self._interrupter.call(task, called, args, kwargs)
 
     def _hear_application(self) -> Optional[Application]:
         """Wait for what the supervisor says first; what it has said since is kept for the watch."""

@@ -293,7 +293,11 @@ class SessionEngine(Engine):
         return self._remember(super().enqueue(message))
 
     def enqueue_all(
-        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
     ) -> Tuple[List[Task], List[Task]]:
         """Store several tasks; see :meth:`autocron.ports.Backend.enqueue_all`."""
         tasks, chain = super().enqueue_all(messages, then, group=group)

@@ -316,7 +316,11 @@ class _Caller(Engine):
         return task
 
     def enqueue_all(
-        self, messages: Sequence[Message], then: Sequence[Message] = (), *, group: bool = True
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
     ) -> Tuple[List[Task], List[Task]]:
         tasks, chain = super().enqueue_all(messages, then, group=group)
         self._accepted += [task.id for task in (*tasks, *chain)]

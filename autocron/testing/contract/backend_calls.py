@@ -37,6 +37,14 @@ def check_a_call_is_stored_and_waits(make_bench: Callable[[], Bench]) -> None:
     bench.backend.close()
 
 
+def check_a_call_may_bring_the_id_of_its_task(make_bench: Callable[[], Bench]) -> None:
+    """Where the id was given away before, the task has that one."""
+    bench = make_bench()
+    task = bench.backend.enqueue(a_message(id="given-away"))
+    expect((task.id, stored_task(bench, task)), ("given-away", task), "the task")
+    bench.backend.close()
+
+
 def check_an_unknown_id_is_no_error(make_bench: Callable[[], Bench]) -> None:
     """Of an unknown id nothing is known, and nothing can be done to it."""
     bench = make_bench()
@@ -272,6 +280,7 @@ def check_progress_is_kept(make_bench: Callable[[], Bench]) -> None:
 
 CALL_CHECKS: Tuple[BackendCheck, ...] = (
     check_a_call_is_stored_and_waits,
+    check_a_call_may_bring_the_id_of_its_task,
     check_an_unknown_id_is_no_error,
     check_a_value_is_kept,
     check_a_failure_is_kept,

@@ -50,6 +50,17 @@ def check_many_calls_are_stored_as_one(make_bench: Callable[[], Bench]) -> None:
     bench.backend.close()
 
 
+def check_many_calls_may_bring_their_ids(make_bench: Callable[[], Bench]) -> None:
+    """Calls, what follows them, and their group have the ids that were given away before."""
+    bench = make_bench()
+    messages = [a_message("1", id="one"), a_message("2", id="two")]
+    tasks, then = bench.backend.enqueue_all(messages, [a_message("3", id="three")], group="G")
+    expect((ids(tasks), ids(then)), (["one", "two"], ["three"]), "their ids")
+    expect([task.group for task in tasks], ["G", "G"], "their group")
+    expect(ids(bench.backend.list(group="G")), ["one", "two"], "the group as it is listed")
+    bench.backend.close()
+
+
 def check_of_many_calls_all_or_none_are_stored(make_bench: Callable[[], Bench]) -> None:
     """If one of the calls can not be stored, none is."""
     bench = make_bench()
@@ -164,6 +175,7 @@ def check_a_group_is_kept_while_one_of_it_is_needed(make_bench: Callable[[], Ben
 
 GROUP_CHECKS: Tuple[BackendCheck, ...] = (
     check_many_calls_are_stored_as_one,
+    check_many_calls_may_bring_their_ids,
     check_of_many_calls_all_or_none_are_stored,
     check_unique_holds_among_many_calls,
     check_a_chain_runs_one_after_the_other,
