@@ -26,9 +26,10 @@ from autocron.core.events import (
     WorkerLost,
 )
 from autocron.core.task import PastAttempt, Task, TaskState
-from autocron.core.values import twin
+from autocron.core.values import made
 
 MAX_HISTORY = 20
+_RUNNING = TaskState.RUNNING
 
 Changes = Dict[str, Any]
 
@@ -73,20 +74,21 @@ def apply(task: Task, event: Event) -> Task:
     Raises:
         IllegalTransition: The event does not fit the state of the task.
     """
-    state = TRANSITIONS[task.state].get(type(event))
-    if state is None:
+    move = _MOVES[task.state].get(type(event))
+    if move is None:
         fitting = ", ".join(kind.__name__ for kind in TRANSITIONS[task.state]) or "nothing"
         raise IllegalTransition(
             f"{type(event).__name__} can not happen to task {task.id} ({task.name}), which is "
             f"{task.state.value}: {fitting} can"
         )
-    after, fields = twin(task)
+    state, changes = move
+    fields = task.__dict__.copy()
     fields["state"] = state
     fields["revision"] = task.revision + 1
-    if state is not TaskState.RUNNING:
+    if state is not _RUNNING:
         fields["worker"] = None
-    fields.update(_CHANGES[type(event)](task, event))
-    return after
+    fields.update(changes(task, event))
+    return made(Task, fields)
 
 
 def _claimed(task: Task, event: Claimed) -> Changes:
@@ -207,4 +209,10 @@ _CHANGES: Mapping[Type[Event], Callable[[Task, Any], Changes]] = {
     Progressed: _progressed,
     Released: _released,
     Retried: _retried,
+}
+
+# Both tables in one, since every task is looked up here several times.
+_MOVES: Mapping[TaskState, Mapping[Type[Event], Tuple[TaskState, Callable[..., Changes]]]] = {
+    before: {kind: (after, _CHANGES[kind]) for kind, after in fitting.items()}
+    for before, fitting in TRANSITIONS.items()
 }

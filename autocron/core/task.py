@@ -77,6 +77,7 @@ class PastAttempt:
     error_message: str
 
 
+@quick
 @dataclass(frozen=True)
 class Message:
     """What is asked for by one call; a backend makes a :class:`Task` of it.
@@ -221,34 +222,25 @@ def new_task(
     Returns:
         A waiting task, due at ``message.run_at``, or when its delay has elapsed.
     """
-    run_at = now if message.run_at is None else message.run_at
-    if message.delay_seconds:
-        run_at = now + timedelta(seconds=message.delay_seconds)
-    expires_at, unique_until_at = message.expires_at, None
-    if message.expires_seconds is not None:
-        expires_at = now + timedelta(seconds=message.expires_seconds)
-    if message.unique_seconds is not None:
-        unique_until_at = now + timedelta(seconds=message.unique_seconds)
-    return made(
-        Task,
-        id=task_id,
-        name=message.name,
-        payload=message.payload,
-        enqueued_at=now,
-        run_at=run_at,
-        elapsed=message.delay_seconds > 0,
-        expires_at=expires_at,
-        queue=message.queue,
-        priority=message.priority,
-        unique=message.unique,
-        unique_until_at=unique_until_at,
-        lock=message.lock,
-        limit=message.limit,
-        rate_key=message.rate_key,
-        policy=message.policy,
-        schedule=message.schedule,
-        occurrence_at=occurrence_at,
-        group=group,
-        after=after,
-        feeds=feeds,
-    )
+    # All that a message says of it; only the periods become instants.
+    fields = message.__dict__.copy()
+    delay_seconds = fields.pop("delay_seconds")
+    expires_seconds = fields.pop("expires_seconds")
+    unique_seconds = fields.pop("unique_seconds")
+    del fields["unique_running"]
+    fields["id"] = task_id
+    fields["enqueued_at"] = now
+    if delay_seconds:
+        fields["run_at"] = now + timedelta(seconds=delay_seconds)
+        fields["elapsed"] = delay_seconds > 0
+    elif message.run_at is None:
+        fields["run_at"] = now
+    if expires_seconds is not None:
+        fields["expires_at"] = now + timedelta(seconds=expires_seconds)
+    if unique_seconds is not None:
+        fields["unique_until_at"] = now + timedelta(seconds=unique_seconds)
+    fields["occurrence_at"] = occurrence_at
+    fields["group"] = group
+    fields["after"] = after
+    fields["feeds"] = feeds
+    return made(Task, fields)

@@ -7,9 +7,12 @@ one besides. For values of 25 fields that is most of what a task costs; these do
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any, Dict, List, Tuple, Type, TypeVar
+from typing import Any, Dict, List, Type, TypeVar
 
 Value = TypeVar("Value")
+
+_new: Any = object.__new__
+_set = object.__setattr__
 
 
 def quick(kind: Type[Value]) -> Type[Value]:
@@ -35,24 +38,17 @@ def quick(kind: Type[Value]) -> Type[Value]:
     return kind
 
 
-def made(kind: Type[Value], **given: Any) -> Value:
+def made(kind: Type[Value], fields: Dict[str, Any]) -> Value:
     """Make a value of a frozen dataclass without slots and ``__post_init__``.
 
     Arguments:
         kind: The class.
-        given: Its fields; those with a plain default may be left out, and cost nothing then.
+        fields: Its fields; those with a plain default may be left out, and cost nothing then. The
+            dictionary becomes the value's own.
     """
-    value = object.__new__(kind)
-    value.__dict__.update(given)
+    value = _new(kind)
+    _set(value, "__dict__", fields)
     return value
-
-
-def twin(value: Value) -> Tuple[Value, Dict[str, Any]]:
-    """Return a copy of a frozen value, and its fields, to be changed before anyone sees it."""
-    after = object.__new__(type(value))
-    of_after = after.__dict__
-    of_after.update(value.__dict__)
-    return after, of_after
 
 
 def changed(value: Value, **changes: Any) -> Value:
@@ -62,6 +58,6 @@ def changed(value: Value, **changes: Any) -> Value:
         value: The value; it stays as it is.
         changes: The fields to change.
     """
-    after, of_after = twin(value)
-    of_after.update(changes)
-    return after
+    fields = value.__dict__.copy()
+    fields.update(changes)
+    return made(type(value), fields)
