@@ -46,7 +46,7 @@ def made(kind: Type[Value], fields: Dict[str, Any]) -> Value:
         fields: Its fields; those with a plain default may be left out, and cost nothing then. The
             dictionary becomes the value's own.
     """
-    value = _new(kind)
+    value: Value = _new(kind)
     _set(value, "__dict__", fields)
     return value
 
