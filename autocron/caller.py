@@ -137,6 +137,9 @@ class Source:
     def cancel(self, task_id: str, kill: bool = False) -> bool:
         return self.backend.cancel(task_id, kill)
 
+    def retry(self, task_id: str) -> bool:
+        return self.backend.retry(task_id)
+
     def list_group(
         self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
     ) -> List[Task]:

@@ -182,6 +182,12 @@ class HeldCalls:
         self._tasks[task_id] = apply(task, Cancelled(self._clock.now()))
         return True
 
+    def retry(self, task_id: str) -> bool:
+        """Make a task wait again; one that was never stored does not."""
+        if task_id in self._stored:
+            return self._taker.retry(self._stored[task_id])
+        return task_id not in self._tasks and self._taker.retry(task_id)
+
     def check_wait(self, task_id: str) -> None:
         """See that it is not in vain to wait for a task; see :class:`autocron.serving.Route`."""
         if self._awaited and self._thread == threading.get_ident():

@@ -126,6 +126,9 @@ class _Ended:
     def cancel(self, task_id: str, kill: bool = False) -> bool:
         return False
 
+    def retry(self, task_id: str) -> bool:
+        return False
+
     def check_wait(self, task_id: str, what: str, status: str) -> None:
         """Never asked: what has ended is not waited for."""
 

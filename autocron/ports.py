@@ -185,8 +185,8 @@ class Store(Protocol):
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
         """Remove at most ``limit`` tasks in a final state that ended earlier; return how many.
 
-        What is still needed stays: the members of a group of which one waits or runs, and tasks
-        whose ``unique_until_at`` is not earlier, too.
+        What is still needed stays: the members of a group of which one waits or runs, what waited
+        for a task that is stored, and tasks whose ``unique_until_at`` is not earlier, too.
         """
         ...
 

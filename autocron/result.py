@@ -36,6 +36,10 @@ class Source(Protocol):
         """Cancel a task, or ask for it; see :meth:`autocron.ports.Backend.cancel`."""
         ...
 
+    def retry(self, task_id: str) -> bool:
+        """Make an ended task wait again; see :meth:`autocron.ports.Backend.retry`."""
+        ...
+
     def load_result(self, text: str) -> Any:
         """Return the value of a stored result."""
         ...
@@ -221,6 +225,21 @@ class TaskResult(Generic[R]):
             True if the task will not run, or was asked to end; False if it has ended.
         """
         return self._source.cancel(self.id, kill)
+
+    def retry(self) -> bool:
+        """Let a task that failed, or was cancelled, wait again, with all its retries anew.
+
+        What was cancelled behind it in a chain waits for it again. It is what
+        ``autocron DATABASE --retry ID`` does.
+
+        Returns:
+            True if it waits again. False if it waits or runs already, has succeeded, is not kept
+            any more, waited for a task that has not succeeded, or has run in place.
+        """
+        if not self._source.retry(self.id):
+            return False
+        self._task = self._source.get(self.id)
+        return True
 
     def __repr__(self) -> str:
         return f"<TaskResult {self.id} {self.status}>"

@@ -69,6 +69,10 @@ class Taker(Protocol):
         """Cancel a task, or ask for a running one to end; tell whether that could be done."""
         ...
 
+    def retry(self, task_id: str) -> bool:
+        """Make a failed or cancelled task wait again; tell whether it does."""
+        ...
+
     def list(
         self,
         *,

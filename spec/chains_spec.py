@@ -338,6 +338,25 @@ class DescribeAChain:
         session.run_pending()
         assert result.result == "stored a"
 
+    def it_comes_back_as_long_as_the_failure_is_kept(self, app, session, shrink, store):
+        """Failures are kept for 30 days, results for half an hour; a chain is kept as a whole."""
+        fails = [True]
+
+        @app.delay
+        def flaky(text):
+            if fails.pop():
+                raise ValueError(text)
+            return text
+
+        result = flaky.then(shrink).then(store)("ab")
+        session.run_pending(raise_errors=False)
+        session.travel(days=29)
+        fails.append(False)
+        (first,) = [t for t in session.backend.list() if t.state is TaskState.FAILED]
+        assert session.backend.retry(first.id)
+        session.run_pending()
+        assert app.get_result(result.id).result == "stored a"
+
     def it_comes_back_alone_and_only_where_its_own_forerunner_is_retried(
         self, session, fetch, store
     ):

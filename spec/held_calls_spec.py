@@ -72,6 +72,13 @@ class DescribeAHeldCall:
         session.run_pending()
         assert (ran, result.result) == ([1], 1)
 
+    def it_can_be_retried_once_it_is_stored(self, transactions, session, note, ran):
+        result, dropped = note(1), note(2)
+        assert (dropped.cancel(), dropped.retry()) == (True, False)
+        transactions.commit()
+        assert (result.cancel(), result.retry(), result.status) == (True, True, "waiting")
+        assert dropped.retry() is False
+
     def it_is_cancelled_by_a_rollback_and_was_never_stored(self, transactions, session, note, ran):
         result = note(1)
         transactions.roll_back()

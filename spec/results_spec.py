@@ -208,6 +208,34 @@ class DescribeATaskResult:
         assert result.error_message.startswith("WorkerDied: its worker died 3 times")
         assert (str(caught.value), caught.value.traceback) == (result.error_message, "")
 
+    def it_lets_a_failed_task_wait_again(self, session, send):
+        result = send("a")
+        session.fail_next(send, OSError("no route"))
+        session.run_pending(raise_errors=False)
+        assert (result.status, result.retry(), result.status) == ("failed", True, "waiting")
+        assert result.retry() is False
+        session.run_pending()
+        assert (result.status, result.retry()) == ("succeeded", False)
+        (past,) = session.backend.get(result.id).history
+        assert (past.number, past.error_message) == (1, "OSError: no route")
+
+    def it_lets_a_cancelled_task_wait_again(self, session, send):
+        result = send("a")
+        assert (result.cancel(), result.retry(), result.status) == (True, True, "waiting")
+        session.run_pending()
+        assert result.status == "succeeded"
+
+    def it_is_not_tried_again_in_place_nor_when_its_session_is_over(self, app):
+        @app.delay
+        def fail():
+            raise ValueError
+
+        assert fail().retry() is False
+        with testing.session(app=app) as session:
+            result = fail()
+            session.run_pending(raise_errors=False)
+        assert (result.status, result.retry()) == ("failed", False)
+
     def it_may_be_ignored(self, session, send):
         send("a")
         assert session.run_pending().succeeded == 1

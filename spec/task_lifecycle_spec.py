@@ -427,7 +427,22 @@ class DescribeRetried:
             "progress": None,
             "cancel_asked_at": None,
             "is_cut_short": False,
+            "history": (PAST, PastAttempt(2, NOW, NOW, "OSError: former")),
         }
+
+    def it_knows_that_the_last_attempt_was_cancelled(self):
+        before = a_task(TaskState.CANCELLED, failure=None)
+        assert apply(before, Retried(LATER)).history[-1].error_message == "it was cancelled"
+
+    @pytest.mark.parametrize("known", ["no attempt", "an attempt that is there"])
+    def it_has_nothing_to_add_to_the_history(self, known):
+        attempt = 0 if known == "no attempt" else PAST.number
+        before = a_task(TaskState.CANCELLED, attempt=attempt)
+        assert apply(before, Retried(LATER)).history == (PAST,)
+
+    def it_adds_the_first_attempt(self):
+        before = a_task(TaskState.FAILED, history=())
+        assert [past.number for past in apply(before, Retried(LATER)).history] == [2]
 
 
 class DescribeANewTask:

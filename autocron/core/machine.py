@@ -188,7 +188,17 @@ def _retried(task: Task, event: Retried) -> Changes:
         "progress": None,
         "cancel_asked_at": None,
         "is_cut_short": False,
+        "history": _history_at_the_end(task),
     }
+
+
+def _history_at_the_end(task: Task) -> Tuple[PastAttempt, ...]:
+    """Add the attempt that ended a task: now it is one of several."""
+    is_there = bool(task.history) and task.history[-1].number == task.attempt
+    if not task.attempt or is_there or task.finished_at is None:
+        return task.history
+    why = "it was cancelled" if task.failure is None else task.failure.error_message
+    return _history(task, task.finished_at, why)
 
 
 def _history(task: Task, ended_at: datetime, error_message: str) -> Tuple[PastAttempt, ...]:

@@ -155,7 +155,7 @@ class Task:
         progress: What the running attempt has told of itself, as text.
         cancel_asked_at: When somebody asked for it to be cancelled while it ran.
         is_cut_short: Whether it is to be ended then, if it does not end by itself.
-        history: The latest attempts that did not end it, oldest first, at most 20.
+        history: The latest attempts that did not end it, or not for good, oldest first, at most 20.
 
     The other attributes are those of :class:`Message`.
     """

@@ -153,6 +153,9 @@ DELETE FROM tasks WHERE seq IN (
     SELECT seq FROM tasks
     WHERE {state} AND finished_at < :before
     AND (unique_until_at IS NULL OR unique_until_at < :before)
+    AND (after_id IS NULL OR NOT EXISTS (
+        SELECT 1 FROM tasks AS before WHERE before.id = tasks.after_id
+    ))
     AND (group_id IS NULL OR NOT EXISTS (
         SELECT 1 FROM tasks AS member
         WHERE member.group_id = tasks.group_id AND member.state IN ('waiting', 'running')

@@ -164,7 +164,8 @@ CREATE INDEX tasks_of_group ON tasks (group_id, state)
     WHERE group_id IS NOT NULL;
 CREATE INDEX tasks_after ON tasks (after_id, state)
     WHERE after_id IS NOT NULL;
-CREATE INDEX tasks_ended ON tasks (state, finished_at, seq, group_id, unique_until_at)
+CREATE INDEX tasks_ended
+    ON tasks (state, finished_at, seq, group_id, after_id, unique_until_at)
     WHERE state <> 'waiting' AND state <> 'running';
 CREATE TABLE starts (
     rate_key TEXT NOT NULL,

@@ -390,8 +390,8 @@ class PlainStore:
     def purge(self, state: TaskState, finished_before: datetime, limit: int) -> int:
         """Remove at most ``limit`` tasks in a final state that ended earlier, the oldest first.
 
-        What is still needed stays: the members of a group of which one waits or runs, and tasks
-        whose ``unique_until_at`` is not earlier, too.
+        What is still needed stays: the members of a group of which one waits or runs, what waited
+        for a task that is stored, and tasks whose ``unique_until_at`` is not earlier, too.
 
         Arguments:
             state: A final state.
@@ -407,27 +407,28 @@ class PlainStore:
         heap = self._ended.get(state)
         if heap is None:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
-        removed = 0
         with self._lock:
             if self.is_undone:
                 raise _undone(f"purge {state.value} tasks")
             needed = []
-            while heap and heap[0][0] < finished_before and removed < limit:
+            # What is needed is judged of all before the first is gone, as one statement of SQL does.
+            gone = []
+            while heap and heap[0][0] < finished_before and len(gone) < limit:
                 entry = heapq.heappop(heap)
-                _, age, _, task = entry
+                task = entry[3]
                 if self._tasks.get(task.id) is not task:
                     continue
-                if self._is_needed(task, finished_before):
-                    needed.append(entry)
-                else:
-                    self._put(age, task, None)
-                    removed += 1
+                (needed if self._is_needed(task, finished_before) else gone).append(entry)
             for entry in needed:
                 heapq.heappush(heap, entry)
-        return removed
+            for _, age, _, task in gone:
+                self._put(age, task, None)
+        return len(gone)
 
     def _is_needed(self, task: Task, finished_before: datetime) -> bool:
         if task.unique_until_at is not None and task.unique_until_at >= finished_before:
+            return True
+        if task.after is not None and task.after in self._tasks:
             return True
         return task.group is not None and task.group in self._in_hand.of_group
 

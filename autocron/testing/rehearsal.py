@@ -389,3 +389,7 @@ class SessionBackend(LocalBackend):
     def cancel(self, task_id: str, kill: bool = False) -> bool:
         """Cancel a task; there is none after the end."""
         return super().cancel(task_id, kill) if self._ended is None else False
+
+    def retry(self, task_id: str) -> bool:
+        """Make a task wait again; nothing does after the end."""
+        return super().retry(task_id) if self._ended is None else False

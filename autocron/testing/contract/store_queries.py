@@ -201,6 +201,32 @@ def check_purge_keeps_what_is_needed(make_store: Callable[[], Store]) -> None:
     store.close()
 
 
+def check_purge_keeps_a_chain_together(make_store: Callable[[], Store]) -> None:
+    """What was cancelled behind a task stays as long as that one: a retry brings them back."""
+    store = make_store()
+
+    def cancelled(task_id: str, after: str) -> Task:
+        task = ended(task_id, TaskState.CANCELLED, NOW - timedelta(seconds=9))
+        return replace(task, after=after)
+
+    failed = ended("first", TaskState.FAILED, NOW)
+    for task in (
+        failed,
+        cancelled("second", "first"),
+        cancelled("third", "second"),
+        cancelled("orphan", "gone"),
+        ended("alone", TaskState.CANCELLED, NOW - timedelta(seconds=8)),
+    ):
+        store.add(task)
+    expect(store.purge(TaskState.CANCELLED, NOW, 9), 2, "those that wait for nothing stored")
+    expect(ids(store.find()), ["first", "second", "third"], "what is left")
+    later = NOW + timedelta(seconds=1)
+    expect(store.purge(TaskState.FAILED, later, 9), 1, "the first of the chain")
+    expect(store.purge(TaskState.CANCELLED, later, 9), 1, "the next one")
+    expect(store.purge(TaskState.CANCELLED, later, 9), 1, "the one after")
+    store.close()
+
+
 def check_schedules_come_back_in_order(make_store: Callable[[], Store]) -> None:
     """Schedules come back equal and ordered by key; one can be asked for."""
     store = make_store()
@@ -284,6 +310,7 @@ QUERY_CHECKS: Tuple[StoreCheck, ...] = (
     check_stats_tell_what_has_waited_longest,
     check_purge_removes_the_oldest_that_ended_before,
     check_purge_keeps_what_is_needed,
+    check_purge_keeps_a_chain_together,
     check_schedules_come_back_in_order,
     check_swap_schedule_compares_the_value,
     check_one_of_many_schedule_swaps_wins,
