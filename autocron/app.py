@@ -240,7 +240,7 @@ class App:
         overlap: str = "skip",
         grace: Union[float, timedelta] = 60.0,
         jitter: Union[float, timedelta] = 0.0,
-        enabled: bool = True,
+        enabled: Optional[bool] = None,
         **run: Any,
     ) -> str:
         """Run a task function at the times of a schedule that is made now, and kept.
@@ -261,7 +261,8 @@ class App:
             overlap: What to do while an earlier run is in hand.
             grace: How late an occurrence may be noticed and still be on time, in seconds.
             jitter: By less than how many seconds each run begins later.
-            enabled: Whether it fires.
+            enabled: Whether it fires; None leaves that as it is, so that a schedule which an
+                administrator has disabled stays so. A new one fires.
             **run: ``timeout``, ``retries``, ``backoff``, ``max_backoff``, ``retry_on``,
                 ``no_retry_on``, ``queue`` and ``priority`` of each run; where they are not given,
                 those of ``@delay`` hold.
@@ -289,14 +290,15 @@ class App:
             grace=grace,
             at_start=False,
             jitter=jitter,
-            enabled=enabled,
+            enabled=True if enabled is None else enabled,
             run=run,
             base=link.options,
         )(link.known.name)
         key = dynamic_name(name, options, payload)
         options = replace(options, payload=payload, dynamic_name=key)
         service = self._database("schedule")
-        service.backend.put_schedule(options.schedule(self.zone_name, service.clock.now()))
+        schedule = options.schedule(self.zone_name, service.clock.now())
+        service.backend.put_schedule(schedule, keeps_state=enabled is None)
         return key
 
     def unschedule(self, name: str) -> bool:

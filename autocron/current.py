@@ -6,11 +6,16 @@ import logging
 from contextvars import ContextVar
 from datetime import datetime
 from types import TracebackType
-from typing import Any, MutableMapping, Optional, Tuple, Type
+from typing import Any, MutableMapping, Optional, Tuple, Type, TypeVar, Union, overload
 
+from autocron.core.errors import NoCurrentTask
 from autocron.core.progress import dump_progress
 from autocron.core.task import Task
 from autocron.ports import Hand
+
+D = TypeVar("D")
+# None is a default.
+_NOTHING = object()
 
 _current: ContextVar[Optional[CurrentTask]] = ContextVar("autocron_task", default=None)
 
@@ -68,8 +73,8 @@ class CurrentTask:
     def progress(self, done: float, total: Optional[float] = None, note: str = "") -> None:
         """Tell how far the task is; ``TaskResult.progress`` shows it.
 
-        It may be called as often as one likes: what is told within a tenth of a second is stored
-        together.
+        It may be called as often as one likes: of what is told within a tenth of a second, the last
+        is stored.
 
         Arguments:
             done: How much is done, in whatever unit.
@@ -106,13 +111,35 @@ class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
         return msg, kwargs
 
 
-def current_task() -> Optional[CurrentTask]:
+@overload
+def current_task() -> CurrentTask: ...
+
+
+@overload
+def current_task(default: D) -> Union[CurrentTask, D]: ...
+
+
+def current_task(default: Any = _NOTHING) -> Any:
     """Return the task that is being run here.
 
+    Arguments:
+        default: What to return outside of a task, for code that is called from both.
+
     Returns:
-        What its function may know and do; None outside of a task.
+        What its function may know and do.
+
+    Raises:
+        NoCurrentTask: No task runs here, and no default is given.
     """
-    return _current.get()
+    current = _current.get()
+    if current is not None:
+        return current
+    if default is _NOTHING:
+        raise NoCurrentTask(
+            "no task runs here, so there is no current one: current_task() is for what a worker "
+            "runs. Where code is called outside of tasks, too, write current_task(None)"
+        )
+    return default
 
 
 class Current:

@@ -153,24 +153,35 @@ class Engine(Operations):
 
     # -- the hand of the function that runs ---------------------------------------------------
 
-    def tell_progress(self, progress: str) -> None:
+    def tell_progress(self, progress: str) -> Optional[float]:
         """Note how far the task in hand is; see :class:`autocron.ports.Hand`."""
         task, now = self._in_hand, self.clock.monotonic()
         if task is None:
-            return
-        if now - self._told_at < PROGRESS_PAUSE_SECONDS:
-            # Written down with what is told later, or with the end of the attempt.
+            return None
+        seconds = self._told_at + PROGRESS_PAUSE_SECONDS - now
+        if seconds > 0:
             self._untold = progress
-            return
+            return seconds
         self._untold = None
+        after = self._store_progress(task, lambda: progress)
+        if after is not None:
+            self._in_hand, self._told_at = after, now
+        return None
+
+    def keep_progress(self, task: Task, told: Callable[[], Optional[str]]) -> None:
+        """Store what a task has told; see :class:`autocron.ports.Hand`."""
+        # What is known of the task in hand is another thread's to say: it looks again.
+        self._store_progress(task, told)
+
+    def _store_progress(self, task: Task, told: Callable[[], Optional[str]]) -> Optional[Task]:
         with self.store.transaction():
             # Somebody may have asked for it to be cancelled, or it is another's by now.
-            stored = self._look_again(task)
-            if stored is None:
-                return
+            stored, progress = self._look_again(task), told()
+            if stored is None or progress is None:
+                return None
             after = apply(stored, Progressed(progress))
             self.store.swap(stored, after)
-        self._in_hand, self._told_at = after, now
+        return after
 
     def is_cancel_asked(self) -> bool:
         """Look whether somebody has asked for the task in hand to be cancelled."""

@@ -188,10 +188,12 @@ class Operations:
             if changes:
                 self._count_schedules_version()
 
-    def put_schedule(self, schedule: Schedule) -> None:
+    def put_schedule(self, schedule: Schedule, *, keeps_state: bool = False) -> None:
         """Keep a schedule made at run time; see :meth:`autocron.ports.Backend.put_schedule`."""
         with self.store.transaction():
             stored = self._dynamic(schedule.key)
+            if keeps_state and stored is not None:
+                schedule = replace(schedule, is_enabled=stored.is_enabled)
             after = _as_declared(stored, schedule)
             if after != stored:
                 self.store.swap_schedule(stored, after)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import (
+    Callable,
     ContextManager,
     FrozenSet,
     Iterable,
@@ -62,8 +63,26 @@ class Waker(Protocol):
 class Hand(Protocol):
     """What a running function may do to its own task."""
 
-    def tell_progress(self, progress: str) -> None:
-        """Note how far the task is; raises StoreError if that can not be stored."""
+    def tell_progress(self, progress: str) -> Optional[float]:
+        """Note how far the task is; raises StoreError if that can not be stored.
+
+        Returns:
+            None if it is stored. Else it is stored with what is told later, or with the end of the
+            attempt; unless somebody calls :meth:`keep_progress` after so many seconds.
+        """
+        ...
+
+    def keep_progress(self, task: Task, told: Callable[[], Optional[str]]) -> None:
+        """Store what a task in hand has told, if it still is in hand; for any thread.
+
+        Arguments:
+            task: The task.
+            told: Returns it, or None if there is nothing to store by now; called when nobody else
+                can store anything.
+
+        Raises:
+            StoreError: It can not be stored.
+        """
         ...
 
     def is_cancel_asked(self) -> bool:
@@ -310,11 +329,11 @@ class Backend(Protocol):
         """
         ...
 
-    def put_schedule(self, schedule: Schedule) -> None:
+    def put_schedule(self, schedule: Schedule, *, keeps_state: bool = False) -> None:
         """Keep a schedule that was made at run time, in the place of one with its key.
 
-        A known one goes on if neither its text nor its zone has changed. Raises InvalidSchedule if
-        the key is that of a schedule in the code.
+        A known one goes on if neither its text nor its zone has changed; with ``keeps_state`` it
+        stays disabled if it is. Raises InvalidSchedule if a schedule in the code has the key.
         """
         ...
 

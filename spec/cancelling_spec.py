@@ -22,7 +22,7 @@ import pytest
 import autocron
 from autocron import testing
 from autocron.app import App
-from autocron.core.errors import InvalidTask, TaskCancelled
+from autocron.core.errors import InvalidTask, NoCurrentTask, TaskCancelled
 from autocron.core.events import CancelAsked, Cancelled, Claimed, HandedBack
 from autocron.core.machine import apply
 from autocron.core.outcome import (
@@ -244,9 +244,21 @@ class DescribeDiscard:
         assert result.error_message == "Discard: the customer is gone"
 
 
+def _own_id():
+    return autocron.current_task(None).id
+
+
 class DescribeCurrentTask:
-    def it_is_none_outside_of_tasks(self):
-        assert autocron.current_task() is None
+    def it_is_not_there_outside_of_tasks(self):
+        with pytest.raises(NoCurrentTask, match=r"no task runs here.*write current_task\(None\)"):
+            autocron.current_task()
+
+    def it_is_a_default_there_if_one_is_given(self, session, app):
+        assert autocron.current_task(None) is None
+        assert autocron.current_task("nobody") == "nobody"
+        result = app.delay(_own_id)()
+        session.run_pending()
+        assert result.result == result.id
 
     def it_knows_its_task(self, app, session):
         seen = {}
@@ -279,7 +291,7 @@ class DescribeCurrentTask:
 
         result = send()
         assert result.result == (result.id, False)
-        assert autocron.current_task() is None
+        assert autocron.current_task(None) is None
 
     def it_is_there_in_coroutines_and_in_what_they_call(self, app, session):
         @app.delay
@@ -341,6 +353,30 @@ class DescribeProgress:
         engine = bench.engine()
         assert work(engine)[0].progress == dump_progress(3, None, "")
         assert seen == [0, 0, 2, 2]
+
+    def it_is_stored_later_by_whoever_is_told_when(self, bench):
+        """A worker's timer is; so a task that tells often, and then waits, is seen as it is."""
+
+        @bench.app.delay
+        def long():
+            told.append(engine.tell_progress(dump_progress(1, None, "")))
+            bench.clock.advance(seconds=0.06)
+            told.append(engine.tell_progress(dump_progress(2, None, "")))
+            bench.clock.advance(seconds=0.04)
+            running.append(bench.task(task))
+            engine.keep_progress(running[0], lambda: None)
+            told.append(load_progress(bench.task(task).progress).done)
+            engine.keep_progress(running[0], lambda: dump_progress(2, None, ""))
+            told.append(load_progress(bench.task(task).progress).done)
+
+        told, running = [], []
+        task = bench.call(long)
+        engine = bench.engine()
+        ended = work(engine)[0]
+        assert told == [None, pytest.approx(0.04), 1, 2]
+        assert (ended.state, ended.progress) == (TaskState.SUCCEEDED, dump_progress(2, None, ""))
+        engine.keep_progress(running[0], lambda: dump_progress(9, None, ""))
+        assert bench.task(task) == ended
 
     def it_begins_anew_with_each_attempt(self, app, session):
         @app.delay(retries=1, backoff=1)

@@ -15,6 +15,7 @@ once; and ``enabled``: False keeps it from firing, and once it is enabled again 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -221,8 +222,6 @@ class DescribeTheList:
         ]
 
     def it_says_what_can_not_be_served_here(self, app, session, report):
-        from dataclasses import replace
-
         app.schedule(report, "0 * * * *", name="ada's", args=[1])
         (stored,) = session.backend.schedules()
         session.backend.put_schedule(replace(stored, zone="Mars/Base"))
@@ -235,11 +234,24 @@ class DescribeEnabled:
     def it_does_not_fire_and_nothing_is_made_up(self, app, session, report, ran):
         app.schedule(report, "0 * * * *", name="ada's", args=[1], missed="all", enabled=False)
         session.travel(hours=3)
-        app.schedule(report, "0 * * * *", name="ada's", args=[1], missed="all")
+        app.schedule(report, "0 * * * *", name="ada's", args=[1], missed="all", enabled=True)
         session.run_pending()
         assert ran == []
         session.travel(hours=1)
         assert len(ran) == 1
+
+    def it_stays_as_it_is_unless_it_is_said(self, app, session, report):
+        """An application makes its schedules at each start; what was disabled stays so."""
+        app.schedule(report, "0 * * * *", name="ada's", args=[1])
+        (stored,) = session.backend.schedules()
+        assert stored.is_enabled
+        session.backend.put_schedule(replace(stored, is_enabled=False))
+        app.schedule(report, "30 * * * *", name="ada's", args=[2])
+        (stored,) = session.backend.schedules()
+        assert (stored.text, stored.is_enabled) == ("30 * * * *", False)
+        app.schedule(report, "30 * * * *", name="ada's", args=[2], enabled=True)
+        (stored,) = session.backend.schedules()
+        assert stored.is_enabled
 
     def it_keeps_what_is_to_run_at_the_start_from_running(self, app, session):
         ran = []

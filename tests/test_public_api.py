@@ -47,6 +47,7 @@ NAMES = {
     "AutocronError",
     "InvalidSchedule",
     "InvalidTask",
+    "NoCurrentTask",
     "NotStorable",
     "ResultExpired",
     "ResultNotReady",
@@ -201,7 +202,7 @@ def tell(event: autocron.TaskEvent) -> None:
 @delay(retries=2)
 def inside() -> None:
     task = autocron.current_task()
-    if task is not None and not task.is_cancelled:
+    if not task.is_cancelled:
         task.progress(1, total=2, note="half")
         task.logger.info("half")
     raise autocron.Retry("later", after=timedelta(minutes=1))

@@ -143,6 +143,10 @@ class TaskNotFound(AutocronError, LookupError):
     """No task with this id is stored: it never was, or its result has expired."""
 
 
+class NoCurrentTask(AutocronError, LookupError):
+    """``current_task()`` was called where no task runs."""
+
+
 class WaitTimeout(AutocronError, TimeoutError):
     """``TaskResult.wait`` gave up before the task ended; the task goes on."""
 

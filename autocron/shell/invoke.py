@@ -101,8 +101,12 @@ class FunctionInvoker:
 class NoHand:
     """The hand of a function whose task nobody else knows of; see :class:`autocron.ports.Hand`."""
 
-    def tell_progress(self, progress: str) -> None:
+    def tell_progress(self, progress: str) -> Optional[float]:
         """Do nothing: nobody could look."""
+        return None
+
+    def keep_progress(self, task: Task, told: Callable[[], Optional[str]]) -> None:
+        """Do nothing."""
 
     def is_cancel_asked(self) -> bool:
         """Tell that nobody could ask."""

@@ -56,9 +56,9 @@ class LocalBackend:
         """Make schedules known; see :meth:`autocron.ports.Backend.declare`."""
         self.operations.declare(schedules, complete_for)
 
-    def put_schedule(self, schedule: Schedule) -> None:
+    def put_schedule(self, schedule: Schedule, *, keeps_state: bool = False) -> None:
         """Keep a schedule made at run time; see :meth:`autocron.ports.Backend.put_schedule`."""
-        self.operations.put_schedule(schedule)
+        self.operations.put_schedule(schedule, keeps_state=keeps_state)
 
     def remove_schedule(self, key: str) -> bool:
         """Take such a schedule out again; tell whether it was there."""

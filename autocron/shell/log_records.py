@@ -19,7 +19,7 @@ def mark_records() -> None:
 
     def make_record(logger: logging.Logger, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(logger, *args, **kwargs)
-        task = current_task()
+        task = current_task(None)
         record.__dict__.setdefault("task_name", None if task is None else task.name)
         record.__dict__.setdefault("task_id", None if task is None else task.id)
         return record

@@ -39,6 +39,7 @@ from autocron.shell.output import flush_output, guard_output
 from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.telling import PromptInvoker
 from autocron.shell.terms import Terms
 from autocron.shell.wakeup import SocketWaker, drain
 from autocron.zones import load_zone
@@ -148,7 +149,9 @@ class Worker:
             zones=load_zone,
             new_id=new_id,
             waker=SocketWaker(self._folder),
-            invoker=FunctionInvoker(code.find, lambda: default_app.codec, call=self._call),
+            invoker=PromptInvoker(
+                FunctionInvoker(code.find, lambda: default_app.codec, call=self._call)
+            ),
             worker=self._name,
             draw=draw,
             queues=self._queues,

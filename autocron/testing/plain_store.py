@@ -410,9 +410,9 @@ class PlainStore:
         with self._lock:
             if self.is_undone:
                 raise _undone(f"purge {state.value} tasks")
-            needed = []
-            # What is needed is judged of all before the first is gone, as one statement of SQL does.
-            gone = []
+            needed: List[Entry] = []
+            # What is needed is judged of all before any is gone, as one statement of SQL does.
+            gone: List[Entry] = []
             while heap and heap[0][0] < finished_before and len(gone) < limit:
                 entry = heapq.heappop(heap)
                 task = entry[3]

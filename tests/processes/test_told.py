@@ -119,3 +119,27 @@ def test_log_records_carry_the_task(world: World) -> None:
         f"by its own logger|tasks:logs|{task_id}|",
         "own|tasks:logs|mine|",
     ]
+
+
+SPEAKING = (
+    TASKS
+    + """
+@autocron.delay
+def speaks(name):
+    for done in range(1, 4):
+        autocron.current_task().progress(done, 9)
+    pass_gate(name)
+"""
+)
+
+
+def test_the_last_progress_is_seen_although_the_task_says_nothing_more(world: World) -> None:
+    world.write("tasks.py", SPEAKING)
+    application = world.application()
+    application.do("result = tasks.speaks('gate')")
+    done = "result.progress and result.progress.done"
+    eventually(lambda: application.ask(done) == 3, "the last value is stored")
+    assert application.ask("result.status") == "running"
+    world.open_gate("gate")
+    application.do("result.wait(60)")
+    assert application.ask("result.progress.done") == 3
