@@ -23,6 +23,7 @@ runs ``RunawayTasks`` names the one that ran most.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import traceback
 
@@ -30,7 +31,7 @@ import pytest
 
 import autocron
 from autocron import testing
-from autocron.core.errors import AutocronError, StoreError
+from autocron.core.errors import AutocronError, StoreError, TaskTimeout
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import Report, RunawayTasks
 from autocron.testing.contract import STORE_CHECKS
@@ -425,6 +426,57 @@ class DescribeAFailure:
         fail()
         with pytest.raises(Sealed, match="as it is"):
             session.run_pending()
+
+
+class DescribeATimeout:
+    """A test has one thread, so a task is not interrupted; it is told as soon as it can be."""
+
+    def it_is_raised_where_the_task_lets_time_pass_beyond_it(self, app, session):
+        @app.delay(timeout=5)
+        def slow():
+            session.advance(seconds=5)
+            reached.append("in time")
+            session.advance(seconds=0.001)
+            reached.append("too late")
+
+        reached = []
+        result = slow()
+        with pytest.raises(TaskTimeout, match="it did not end within 5 seconds"):
+            session.run_pending()
+        assert reached == ["in time"]
+        assert result.error_message == "TaskTimeout: it did not end within 5 seconds"
+
+    def it_is_raised_at_the_end_of_a_task_that_took_too_long(self, app, session):
+        """So also where the task catches what it is told, as a worker would be ended then."""
+
+        @app.delay(timeout=5, retries=1, backoff=60)
+        async def slow():
+            session.clock.advance(seconds=6)
+            with contextlib.suppress(TaskTimeout):
+                session.advance(seconds=1)
+            return "done"
+
+        result = slow()
+        report = session.run_pending(raise_errors=False)
+        assert (report.failed, result.status) == (1, "waiting")
+        assert isinstance(report.runs[0].error, TaskTimeout)
+        session.travel(minutes=2, raise_errors=False)
+        assert (result.status, result.error_message[:12]) == ("failed", "TaskTimeout:")
+
+    def it_is_of_each_task_alone(self, app, session):
+        @app.delay(timeout=5)
+        def quick():
+            return "done"
+
+        @app.delay
+        def slow():
+            session.advance(minutes=1)
+            return "done"
+
+        results = [quick(), slow(), quick()]
+        session.run_pending()
+        assert [result.result for result in results] == ["done"] * 3
+        session.advance(minutes=1)
 
 
 class DescribeRunawayTasks:

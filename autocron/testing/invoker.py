@@ -11,9 +11,10 @@ from typing import Any, Callable, Dict, List, Optional, Union
 from autocron.core.errors import Discard, Retry
 from autocron.core.outcome import Outcome, Unknown
 from autocron.core.task import Task
-from autocron.ports import Hand
+from autocron.ports import Clock, Hand
 from autocron.registry import TaskFunction
 from autocron.shell.invoke import outcome_of, run_function
+from autocron.testing.deadline import Deadline
 from autocron.testing.plans import PlannedCrash, Plans, WorkerDied
 from autocron.testing.sleeping import Running
 
@@ -40,6 +41,7 @@ class RecordingInvoker:
         find: Returns the task function of a name, or a text saying why there is none.
         codec: Decodes arguments and encodes results.
         plans: What the test has planned to go wrong.
+        clock: Measures how long they take.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class RecordingInvoker:
         find: Callable[[str], Union[TaskFunction, str]],
         codec: Callable[[], Any],
         plans: Plans,
+        clock: Clock,
     ) -> None:
         self._find = find
         self.codec = codec
         self._plans = plans
+        self._clock = clock
         self.attempts: Dict[str, Attempt] = {}
 
     def invoke(self, task: Task, hand: Hand) -> Outcome:
@@ -69,8 +73,9 @@ class RecordingInvoker:
 
     def _run(self, found: TaskFunction, task: Task, hand: Hand) -> Outcome:
         try:
-            with Running(task.name):
+            with Running(task.name), Deadline(task, self._clock) as deadline:
                 outcome = _beside_a_loop(lambda: self._call(found, task, hand), found)
+                deadline.check()
         except KeyboardInterrupt:
             raise
         except BaseException as error:

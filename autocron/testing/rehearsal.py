@@ -104,7 +104,7 @@ class Rehearsal:
         self._engine_store: Store = self._store
         self.backend = SessionBackend(self._store)
         self.service = SessionService(self.backend, self._clock, self.declare)
-        invoker = RecordingInvoker(self.find, lambda: self.app.codec, self._plans)
+        invoker = RecordingInvoker(self.find, lambda: self.app.codec, self._plans, self._clock)
         self._runner = Runner(lambda: self._make_engine(invoker), invoker, self._zone_of)
         self._began_at = self._clock.now()
         self._begin_service()

@@ -23,6 +23,7 @@ from autocron.core.errors import AutocronError
 from autocron.core.task import Task, TaskState
 from autocron.registry import TaskFunction
 from autocron.testing.clock import FollowingClock, Instant, ManualClock, instant_of
+from autocron.testing.deadline import check_deadline
 from autocron.testing.explain import explain
 from autocron.testing.names import known_function
 from autocron.testing.only import only
@@ -106,8 +107,11 @@ class Session(Rehearsal, Queue):
 
         Raises:
             AutocronError: This session is on the system's clock, or time would go back.
+            TaskTimeout: A task has called this, and its ``timeout`` is over.
         """
-        return self._manual("advance()").advance(by, **units)
+        now = self._manual("advance()").advance(by, **units)
+        check_deadline()
+        return now
 
     def travel(
         self,
