@@ -53,7 +53,13 @@ class Seen:
         environment.pop("COLUMNS", None)
         environment.pop("LINES", None)
         self.process = subprocess.Popen(
-            command.words(*words), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+            command.words(*words),
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            # As a shell does. Nothing else can be stopped by a terminal.
+            preexec_fn=os.setpgrp,
         )
         self._theirs = theirs
         self.text = ""
@@ -76,6 +82,9 @@ class Seen:
 
     def type(self, keys):
         os.write(self._ours, keys)
+
+    def is_as_before(self):
+        return termios.tcgetattr(self._theirs) == self.before
 
     def end(self):
         code = None
@@ -178,6 +187,20 @@ class TestWatch:
             seen.process.send_signal(signal.SIGINT)
         assert seen.end() == 0
         assert seen.text.endswith("\033[?25h\033[?1049l")
+        assert seen.after == seen.before
+
+    def test_gives_the_terminal_back_while_it_is_stopped(self, shop, command):
+        seen = Seen(command, "shop.db", "--watch", "1h")
+        seen.read_until("\033[J")
+        seen.process.send_signal(signal.SIGTSTP)
+        seen.read_until("\033[?1049l")
+        _, status = os.waitpid(seen.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert seen.is_as_before()
+        seen.process.send_signal(signal.SIGCONT)
+        seen.read_until("\033[?1049h", "nothing waits", "\033[J")
+        seen.type(b"q")
+        assert seen.end() == 0
         assert seen.after == seen.before
 
     def test_shows_progress_as_a_bar(self, shop, command):
@@ -294,7 +317,7 @@ class TestDetails:
 
     def test_an_id_has_enough_characters_and_names_one_task(self, shop, capsys):
         tasks = [shop.call("add", number, 1) for number in range(2)]
-        common = tasks[0].id[:10]
+        common = os.path.commonprefix([task.id for task in tasks])  # noqa: RUF071
         code, _, err = run(capsys, "--cancel", common)
         assert (code, "several tasks begin with" in err) == (1, True)
         assert "the first 4 characters at least" in run(capsys, "--cancel", common[:3])[2]
