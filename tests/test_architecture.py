@@ -158,6 +158,7 @@ ARROWS = {
         "autocron.shell.admin",
         "autocron.shell.application",
         "autocron.shell.clock",
+        "autocron.shell.foreground",
         "autocron.shell.listing",
         "autocron.shell.operating",
         "autocron.shell.overview",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import autocron
+from autocron.cli import running
 from autocron.cli.arguments import (
     Parser,
     UsageError,
@@ -30,6 +31,7 @@ TASK_VERBS = tuple(POSSIBLE_STATES)
 OPERATIONS = (*TASK_VERBS, "pause", "resume", "enable", "disable", "unschedule")
 _LIMITED = ("tasks", "results", "failed")
 _FILTERS = ("task", "state", "queue", "older_than", "newer_than")
+_ALONE = ("watch", "json", "limit", "kill", "delete_database", "yes")
 _SETTERS = tuple(f"set_{name}" for name in (*NAMES, "defaults"))
 
 _USAGE = "autocron DATABASE [options]\n       autocron demo\n       autocron explain EXPRESSION"
@@ -105,6 +107,7 @@ def _parser() -> Parser:
     _add_filters(parser.add_argument_group("which tasks; with lists, and with all"))
     _add_operations(parser.add_argument_group("operate; a living system acts at once"))
     _add_settings(parser.add_argument_group("set; all that is given in one call, or nothing"))
+    running.add_options(parser.add_argument_group("run; for systemd, or a container"))
     delete = parser.add_argument_group("delete")
     delete.add_argument(
         "--delete-database",
@@ -255,6 +258,8 @@ def _check_company(options: argparse.Namespace, operations: List[str]) -> None:
         lists or setters or operations or filters or options.watch or options.json or options.limit
     ):
         raise UsageError("--delete-database stands alone, or with --yes")
+    others = [*lists, *operations, *setters, *filters, *given(options, _ALONE)]
+    running.check(options, [_written(name) for name in others])
     if len(operations) > 1:
         raise UsageError(f"{_written(operations[0])} and {_written(operations[1])}: one at a time")
     others = [*lists, *setters, *(["watch"] if options.watch else [])]

@@ -41,7 +41,8 @@ class Application:
         django: Its DJANGO_SETTINGS_MODULE if Django is configured, else None.
         serializer: ``"json"`` or ``"pickle"``.
         durability: ``"full"`` or ``"normal"``.
-        tz: The name of its default time zone.
+        tz: The name of its default time zone; None is Django's, or the system's.
+        app: ``MODULE:APP`` if its tasks are those of an App of its own; None is the default one.
         workers: What ``start(workers=…)`` asked for, in the form of
             :mod:`autocron.core.workforce`; None leaves it to the settings, as for what follows.
         max_tasks_per_worker: As ``start()`` was given it, like what follows.
@@ -58,7 +59,8 @@ class Application:
     django: Optional[str] = None
     serializer: str = "json"
     durability: str = "full"
-    tz: str = "local"
+    tz: Optional[str] = None
+    app: Optional[str] = None
     workers: Optional[Workers] = None
     max_tasks_per_worker: Optional[int] = None
     max_memory_mb: Optional[float] = None
@@ -125,6 +127,37 @@ def describe(
         tz=tz,
         workers=workers,
         **terms,
+    )
+
+
+def apart(
+    *, app: Optional[str], workers: Optional[Workers], tz: Optional[str], serializer: str
+) -> Application:
+    """Describe an application whose workers are run apart from it, from the present directory.
+
+    Arguments:
+        app: ``MODULE:APP`` of an App of its own; None is the default one.
+        workers: How many workers; None leaves it to the settings.
+        tz: The name of the default time zone; None is Django's, or the system's.
+        serializer: ``"json"`` or ``"pickle"``.
+
+    Returns:
+        The application.
+    """
+    here = os.getcwd()
+    # As with `python -m`: the modules lie here, and not beside the script of the command.
+    path = [here, *(os.path.abspath(entry) for entry in sys.path)]
+    return Application(
+        root=here,
+        directory=here,
+        sys_path=tuple(dict.fromkeys(path)),
+        executable=python_executable(),
+        django=_django_settings(sys.modules.get("django.conf"))
+        or os.environ.get("DJANGO_SETTINGS_MODULE"),
+        serializer=serializer,
+        tz=tz,
+        app=app,
+        workers=workers,
     )
 
 

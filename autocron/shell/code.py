@@ -36,7 +36,7 @@ class Code:
     """
 
     def __init__(self, app: App, application: Application, store: Store) -> None:
-        self._app = app
+        self.app = app
         self._application = application
         self._store = store
         self._start: Optional[str] = None
@@ -59,31 +59,55 @@ class Code:
         sys.path[:] = self._application.sys_path
         self.return_to_directory()
         if self._application.django is not None:
-            self._load_django()
+            self._set_django_up()
         main_name, main_file = self._application.main_name, self._application.main_file
         if main_name is not None and main_file is not None:
             self._guarded(main_name, lambda: _import_script(main_name, main_file))
         for name in self._modules():
             if name != main_name:
                 self._import(name)
+        if self._application.app is not None:
+            self._find_own_app(self._application.app)
+        self._import_urls()
 
     def _modules(self) -> List[str]:
         names: List[str] = json.loads(self._store.settings().get(MODULES, "[]"))
         return names
 
-    def _load_django(self) -> None:
-        """Set Django up and import its URLs, so that cron functions in views are known."""
+    def _set_django_up(self) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", self._application.django or "")
+        self._guarded("the Django project", lambda: importlib.import_module("django").setup())
 
-        def load() -> None:
-            django = importlib.import_module("django")
-            django.setup()
-            conf = importlib.import_module("django.conf")
+    def _import_urls(self) -> None:
+        """Import Django's URLs, if it is set up: so cron functions in views are known."""
+        conf = sys.modules.get("django.conf")
+        if conf is not None and conf.settings.configured:
             urls = getattr(conf.settings, "ROOT_URLCONF", None)
             if urls:
-                importlib.import_module(urls)
+                self._guarded("the Django project", lambda: importlib.import_module(urls))
 
-        self._guarded("the Django project", load)
+    def _find_own_app(self, name: str) -> None:
+        """Look for the App of ``MODULE:APP``."""
+        from autocron.app import App
+
+        module, _, attribute = name.partition(":")
+        self._import(module)
+        found = getattr(sys.modules.get(module), attribute, None)
+        if isinstance(found, App):
+            self.app = found
+        elif module not in self._missing | self._failed:
+            self._failed.add(name)
+            logger.error(
+                "%s is no autocron App (it is %r); name the module alone if its tasks are "
+                "decorated with @autocron.delay and @autocron.cron",
+                name,
+                found,
+            )
+
+    @property
+    def broken(self) -> List[str]:
+        """What could not be imported."""
+        return sorted(self._missing | self._failed)
 
     def _import(self, name: str) -> None:
         if name not in sys.modules:
@@ -112,7 +136,7 @@ class Code:
         seen = {name for name in stored if name in sys.modules or name in self._missing}
         # Of a script whose import failed nobody knows what is written below the error.
         seen -= self._failed
-        backend.declare(declared(self._app, now), complete_for=seen)
+        backend.declare(declared(self.app, now), complete_for=seen)
         if self._missing:
             left = [name for name in self._modules() if name not in self._missing]
             self._store.put_settings({MODULES: json.dumps(left)})
@@ -125,11 +149,11 @@ class Code:
         Only decorated functions are found. A module that was announced after this worker began is
         imported now.
         """
-        known = self._app.registry.get(name)
+        known = self.app.registry.get(name)
         module = name.partition(":")[0]
         if known is None and module not in sys.modules and module in self._modules():
             self._import(module)
-            known = self._app.registry.get(name)
+            known = self.app.registry.get(name)
         if known is not None:
             return known
         if module not in sys.modules:

@@ -69,6 +69,8 @@ class Crew:
         # Whether a worker has imported the application, and so declared the schedules that its
         # code has now; or has taken so long that one must not wait for that.
         self.has_declared = False
+        # What the latest one could not import; None before the first has told.
+        self.broken: Optional[Collection[str]] = None
 
     # -- who is wanted --------------------------------------------------------------------------
 
@@ -168,6 +170,7 @@ class Crew:
             member.is_ready, member.late_at = True, None
             self.has_declared = True
             member.files.update(message["files"])
+            self.broken = message["broken"]
             self._stillborn = 0
         elif "begins" in message:
             at = self._clock.monotonic() + message["seconds"] + CUT_SECONDS
@@ -261,6 +264,24 @@ class Crew:
             self._let_go(member, STOP)
             member.is_dismissed = True
             member.kill_at = self._clock.monotonic() + self.leaving_seconds
+
+    def hurry(self) -> bool:
+        """End all workers at once; tell whether there was one to end."""
+        living = [member for member in self._members if not member.was_killed]
+        for member in living:
+            member.was_killed = True
+            member.process.send_signal(signal.SIGKILL)
+        return bool(living)
+
+    @property
+    def pids(self) -> List[int]:
+        """The process ids of the workers that have not been buried."""
+        return [member.process.pid for member in self._members]
+
+    @property
+    def stop_grace(self) -> float:
+        """How many seconds tasks in hand have when workers are told to leave."""
+        return self._terms.stop_grace
 
     @property
     def leaving_seconds(self) -> float:

@@ -62,4 +62,6 @@ def spawn_worker(
         stdin=subprocess.DEVNULL,
         cwd="/",
         pass_fds=inherited,
+        # What a terminal sends, or a task to its process group, is not for the others.
+        start_new_session=True,
     )

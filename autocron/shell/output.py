@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from typing import Any
+
+# How background processes log.
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class GuardedFile(io.FileIO):
@@ -59,6 +63,17 @@ def guard_output() -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def log_to_stderr(level: int = logging.WARNING) -> None:
+    """Have what this process logs written to its standard error, in autocron's format."""
+    logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT)
+
+
+def log_at_last_resort() -> None:
+    """Have that done where an application has set up no logging of its own."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(LOG_FORMAT))
 
 
 def flush_output() -> None:

@@ -16,7 +16,17 @@ import time
 import weakref
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Collection,
+    List,
+    Mapping,
+    Optional,
+    TypeVar,
+    Union,
+)
 
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
@@ -42,6 +52,8 @@ if TYPE_CHECKING:
     from autocron.app import App
 
 logger = logging.getLogger("autocron")
+
+S = TypeVar("S")
 
 STOP_PATIENCE_SECONDS = 10.0
 # Where supervisors do not come to listen, however often one is launched, calls must not spend
@@ -144,12 +156,7 @@ class AppService:
 
     def announce(self) -> None:
         """Make known what has been decorated up to now, by one write."""
-        store = self.backend.store
-        with store.transaction():
-            known = set(json.loads(store.settings().get(MODULES, "[]")))
-            modules = known | set(self._app.registry.modules())
-            if modules != known:
-                store.put_settings({MODULES: json.dumps(sorted(modules))})
+        _add_modules(self.backend.store, self._app.registry.modules())
         self.backend.declare(declared(self._app, self.clock.now()))
         self._waker.tell_supervisor()
 
@@ -283,13 +290,7 @@ def start_service(
     if application.main_file is not None:
         warn_if_unguarded(application.main_file)
     try:
-        with store.transaction():
-            # One process at a time: the first one begins a period of service, for all.
-            is_served = is_shared(folder.application)
-            _register(store, application, is_served)
-            if not is_served:
-                store.put_settings({SERVICE: new_id()})
-            service.take_share()
+        begin_service(store, folder, application, service.take_share)
     except AutocronError:
         service.stop()
         store.close()
@@ -299,6 +300,45 @@ def start_service(
     service.serve()
     logger.info("serving %s: calls run in worker processes: %s", path, decision.reason)
     return service
+
+
+def begin_service(
+    store: SQLiteStore,
+    folder: RunFolder,
+    application: Application,
+    take_share: Callable[[], S],
+    modules: Collection[str] = (),
+) -> S:
+    """Write down which application is served, and take a share in it.
+
+    Arguments:
+        store: The database.
+        folder: Its run folder.
+        application: The application.
+        take_share: Takes the share.
+        modules: Modules that its workers are to import.
+
+    Returns:
+        The share.
+
+    Raises:
+        StartError: Another application is being served.
+    """
+    with store.transaction():
+        # One process at a time: the first one begins a period of service, for all.
+        is_served = is_shared(folder.application)
+        _register(store, application, is_served)
+        if not is_served:
+            store.put_settings({SERVICE: new_id()})
+        _add_modules(store, modules)
+        return take_share()
+
+
+def _add_modules(store: SQLiteStore, modules: Collection[str]) -> None:
+    with store.transaction():
+        known = set(json.loads(store.settings().get(MODULES, "[]")))
+        if not known.issuperset(modules):
+            store.put_settings({MODULES: json.dumps(sorted(known.union(modules)))})
 
 
 def _register(store: SQLiteStore, application: Application, is_served: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from typing import List, Sequence, Set, Tuple
+from typing import Collection, List, Sequence, Set, Tuple
 
-# Both ask a process to leave. The end of a terminal is none of ours: there is none.
-_ASKS_TO_LEAVE = (signal.SIGTERM, signal.SIGINT)
+# Both ask a process to leave. The end of a terminal does so only for one in the foreground.
+ASKS_TO_LEAVE = (signal.SIGTERM, signal.SIGINT)
+ASKS_IN_FOREGROUND = (*ASKS_TO_LEAVE, signal.SIGHUP)
 
 
 def pipe() -> Tuple[int, int]:
@@ -32,7 +34,7 @@ def listen(descriptor: int, others: Sequence[int] = ()) -> None:
         descriptor: The writing end of a :func:`pipe`.
         others: Further signals that are to end a wait, such as SIGCHLD.
     """
-    handled = (*_ASKS_TO_LEAVE, signal.SIGHUP, *others)
+    handled = (*ASKS_TO_LEAVE, signal.SIGHUP, *others)
     # A signal may come to a child before it has put the handlers back; until then it is held back.
     masks: List[Set[int]] = []
 
@@ -61,11 +63,36 @@ def is_asked_to_leave(descriptor: int) -> bool:
     Arguments:
         descriptor: The reading end of the pipe that :func:`listen` has got.
     """
+    return bool(asked_to_leave(descriptor))
+
+
+def asked_to_leave(descriptor: int, asking: Sequence[int] = ASKS_TO_LEAVE) -> int:
+    """Read what has arrived; return how many signals ask this process to leave.
+
+    Arguments:
+        descriptor: The reading end of the pipe that :func:`listen` has got.
+        asking: The signals that do.
+    """
     try:
         numbers = os.read(descriptor, 4096)
     except BlockingIOError:
-        return False
-    return any(number in numbers for number in _ASKS_TO_LEAVE)
+        return 0
+    return sum(number in asking for number in numbers)
+
+
+def reap_others(pids: Collection[int]) -> None:
+    """Take leave of ended children that nobody waits for; what the process with pid 1 has to do.
+
+    Arguments:
+        pids: The children that somebody does wait for.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            # One that is waited for is in the way until somebody has waited.
+            if ended is None or ended.si_pid in pids:
+                return
+            os.waitpid(ended.si_pid, 0)
 
 
 def _do_nothing(number: int, frame: object) -> None:

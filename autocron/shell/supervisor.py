@@ -14,9 +14,8 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
-from typing import Any, List, Optional, Set
+from typing import Any, Collection, List, Optional, Protocol, Set
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
@@ -29,10 +28,10 @@ from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.launch import launch_supervisor
-from autocron.shell.member import Limit
+from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
 from autocron.shell.orphans import Orphans
-from autocron.shell.output import guard_output
+from autocron.shell.output import guard_output, log_to_stderr
 from autocron.shell.ownership import (
     Lock,
     RunFolder,
@@ -57,15 +56,39 @@ _DRAIN_POLL_SECONDS = 0.5
 _ORPHANS_POLL_SECONDS = 0.1
 
 
-class Supervisor:
-    """Keeps house for one database while its application lives."""
+class Foreground(Protocol):
+    """Who has a supervisor in the foreground, and is told how it fares."""
 
-    def __init__(self, database: str) -> None:
+    def see(self, broken: Collection[str]) -> bool:
+        """Hear which modules workers could not import; tell whether to go on."""
+        ...
+
+    def leave(self, stop_grace: float) -> None:
+        """Hear that workers leave, within so many seconds; gives up the share."""
+        ...
+
+    def hurry(self) -> None:
+        """Hear that they are ended at once."""
+        ...
+
+
+class Supervisor:
+    """Keeps house for one database while its application lives.
+
+    Arguments:
+        database: The path of the database.
+        foreground: Who has it in the foreground; None if it is detached.
+    """
+
+    def __init__(self, database: str, foreground: Optional[Foreground] = None) -> None:
+        self._foreground = foreground
+        self._asking = signals.ASKS_TO_LEAVE if foreground is None else signals.ASKS_IN_FOREGROUND
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
         self._orphans = Orphans(self._folder, self._clock)
-        self._is_told_to_leave = False
+        # How often it was told to leave.
+        self._told = 0
         self._is_unshared = False
         self._wake_reader, self._wake_writer = signals.pipe()
 
@@ -87,7 +110,7 @@ class Supervisor:
             # Whoever took a share while we were leaving saw our lock, and relies on us.
             if not is_shared(self._folder.application):
                 return
-            if self._is_told_to_leave:
+            if self._told:
                 launch_supervisor(self._folder.database)
                 return
             lock = acquire(self._folder.supervisor)
@@ -114,18 +137,18 @@ class Supervisor:
                 # A new process of the application need not wait until all workers have left.
                 while self._is_asked_for():
                     self._loop(engine, crew, control)
-                    if self._is_told_to_leave or not is_shared(self._folder.application):
+                    if self._told or not is_shared(self._folder.application):
                         self._drain(engine, crew, control)
             finally:
                 self._drain(engine, crew)
-                if not (self._is_told_to_leave or is_shared(self._folder.application)):
+                if not (self._told or is_shared(self._folder.application)):
                     self._see_orphans_off(engine, crew)
                 self._store.close()
 
     def _is_asked_for(self) -> bool:
         """Tell whether the application lives, and have it watched."""
         self._is_unshared = not is_shared(self._folder.application)
-        if self._is_unshared or self._is_told_to_leave:
+        if self._is_unshared or self._told:
             return False
         threading.Thread(target=self._watch_shares, daemon=True).start()
         return True
@@ -133,7 +156,7 @@ class Supervisor:
     def _loop(self, engine: Engine, crew: Crew, control: socket.socket) -> None:
         settings = Settings.read(self._store.settings())
         self._look_at_application(crew, settings)
-        while not (self._is_told_to_leave or self._is_unshared):
+        while not (self._told or self._is_unshared):
             try:
                 tick = self._step(engine, crew)
                 timeout = self._timeout(tick, crew, settings)
@@ -142,6 +165,8 @@ class Supervisor:
                 timeout = _TROUBLE_PAUSE_SECONDS
             ready = self._wait([control, *crew.channels()], timeout)
             crew.hear(ready)
+            if not self._is_accepted(crew):
+                self._told += 1
             if control in ready:
                 drain(control, 100)
                 try:
@@ -153,7 +178,7 @@ class Supervisor:
 
     def _step(self, engine: Engine, crew: Crew) -> Tick:
         crew.end_late(self._is_held)
-        for gone in crew.buried():
+        for gone in self._buried(crew):
             self._reclaim(engine, *gone)
         busy = self._sweep(engine, crew)
         crew.keep_up()
@@ -161,6 +186,19 @@ class Supervisor:
         tick = engine.tick() if crew.has_declared else Tick()
         crew.pass_news(busy)
         return tick
+
+    def _buried(self, crew: Crew) -> List[Gone]:
+        gone = crew.buried()
+        if os.getpid() == 1:
+            # Then this is also the parent of whatever a task has left behind.
+            signals.reap_others(crew.pids)
+        return gone
+
+    def _is_accepted(self, crew: Crew) -> bool:
+        """Tell whether to go on with what workers have said of the application's modules."""
+        if self._foreground is None or crew.broken is None:
+            return True
+        return self._foreground.see(crew.broken)
 
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
         text = self._store.settings().get(APPLICATION)
@@ -236,8 +274,8 @@ class Supervisor:
 
     def _wait(self, listened: List[Any], timeout: float) -> List[Any]:
         ready, _, _ = select.select([self._wake_reader, *listened], [], [], timeout)
-        if self._wake_reader in ready and signals.is_asked_to_leave(self._wake_reader):
-            self._is_told_to_leave = True
+        if self._wake_reader in ready:
+            self._told += signals.asked_to_leave(self._wake_reader, self._asking)
         return ready
 
     def _watch_shares(self) -> None:
@@ -259,9 +297,13 @@ class Supervisor:
             crew: The workers.
             control: If given, this ends when a process says there that the application is back.
         """
+        if self._foreground is not None and self._told:
+            self._foreground.leave(crew.stop_grace)
         crew.dismiss()
         while crew.is_anyone_left():
-            for gone in crew.buried():
+            if self._foreground is not None and self._told > 1 and crew.hurry():
+                self._foreground.hurry()
+            for gone in self._buried(crew):
                 try:
                     self._reclaim(engine, *gone)
                 except AutocronError as error:
@@ -276,7 +318,7 @@ class Supervisor:
                 crew.hear(ready)
                 if control in ready and control is not None:
                     # It stays there to be read, if the application is back.
-                    if is_shared(self._folder.application) and not self._is_told_to_leave:
+                    if is_shared(self._folder.application) and not self._told:
                         return
                     drain(control, 100)
 
@@ -303,9 +345,7 @@ class Supervisor:
 def main(lock: Lock, database: str) -> None:
     """Run a supervisor in this process, which holds the supervisor's lock."""
     guard_output()
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(levelname)s: %(message)s"
-    )
+    log_to_stderr()
     try:
         Supervisor(database).run(lock)
     except AutocronError as error:

@@ -17,7 +17,7 @@ import threading
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from autocron.app import default_app
+from autocron.app import App, default_app
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.settings import Settings
 from autocron.core.task import Task
@@ -35,7 +35,7 @@ from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
 from autocron.shell.log_records import mark_records
 from autocron.shell.mode import WORKER_VARIABLE
-from autocron.shell.output import flush_output, guard_output
+from autocron.shell.output import flush_output, guard_output, log_at_last_resort
 from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
@@ -57,14 +57,21 @@ class WorkerService:
     def __init__(self, database: str, clock: SystemClock, durability: str, waker: Any) -> None:
         self.clock = clock
         self.is_loading = True
+        self._app = default_app
         # What a task calls is a promise like any call, hence a store of its own: the worker's
         # bookkeeping need not be synced, since losing it only means running again.
         self._backend = local_backend(
             SQLiteStore(database, durability=durability),
             clock,
             waker=waker,
-            observer=default_app.hooks,
+            observer=lambda kind, task: self._app.hooks(kind, task),
         )
+
+    def serve(self, app: App, application: Application) -> None:
+        """Be the service of an App, which may be one of the application's own."""
+        app.use(self)
+        app.serializer, app.default_zone = application.serializer, application.tz
+        self._app = app
 
     @property
     def backend(self) -> LocalBackend:
@@ -132,17 +139,18 @@ class Worker:
         service = WorkerService(
             self._database, self._clock, application.durability, SocketWaker(self._folder)
         )
-        default_app.use(service)
-        default_app.serializer = application.serializer
-        default_app.default_zone = application.tz
         os.environ[WORKER_VARIABLE] = self._database
         mark_records()
+        log_at_last_resort()
+        service.serve(default_app, application)
         code = Code(default_app, application, self._store)
         code.load()
+        app = code.app
+        service.serve(app, application)
         service.is_loading = False
         code.declare(service.backend, self._clock.now())
-        self._hooks_told = default_app.hooks.kinds
-        self._channel.send(files=code.changed_files(), hooks=self._hooks_told)
+        self._hooks_told = app.hooks.kinds
+        self._channel.send(files=code.changed_files(), hooks=self._hooks_told, broken=code.broken)
         engine = Engine(
             self._store,
             self._clock,
@@ -150,12 +158,12 @@ class Worker:
             new_id=new_id,
             waker=SocketWaker(self._folder),
             invoker=PromptInvoker(
-                FunctionInvoker(code.find, lambda: default_app.codec, call=self._call)
+                FunctionInvoker(code.find, lambda: app.codec, call=self._call)
             ),
             worker=self._name,
             draw=draw,
             queues=self._queues,
-            observer=default_app.hooks,
+            observer=app.hooks,
         )
         self._loop(engine, code)
         flush_output()
@@ -193,7 +201,7 @@ class Worker:
             is_run = engine.in_hand is not None
             was_woken, self._was_woken = self._was_woken, False
             try:
-                self._tell_hooks()
+                self._tell_hooks(code)
                 tick = engine.tick(claim=not (self._is_leaving or self._is_at_last_task(is_run)))
             except AutocronError as error:
                 logger.error("%s: %s", self._database, error)
@@ -227,14 +235,14 @@ class Worker:
         """Tell whether the task that is run now, if any, is the last one."""
         return 0 < self._terms.max_tasks <= self._tasks_run + is_run
 
-    def _tell_hooks(self) -> None:
+    def _tell_hooks(self, code: Code) -> None:
         """Tell the hooks what the supervisor has done."""
         while self._news:
             kind, task_id = self._news[0]
             task = self._store.get(task_id)
             self._news.popleft()
             if task is not None:
-                default_app.hooks(kind, task)
+                code.app.hooks(kind, task)
             self._channel.send(told=task_id)
 
     def _leaves_to_newer(self, engine: Engine, code: Code) -> bool:
@@ -270,10 +278,10 @@ class Worker:
         """Undo what a task may have done to the process, and pass on what it printed."""
         code.return_to_directory()
         flush_output()
-        files, hooks = code.changed_files(), default_app.hooks.kinds
+        files, hooks = code.changed_files(), code.app.hooks.kinds
         if files or hooks != self._hooks_told:
             self._hooks_told = hooks
-            self._channel.send(files=files, hooks=hooks)
+            self._channel.send(files=files, hooks=hooks, broken=code.broken)
 
     # -- leaving ------------------------------------------------------------------------------
 
