@@ -13,6 +13,8 @@ A task runs **at least once**. What follows from an attempt:
 * Its function was **unknown** to the worker: new code may be on its way. It is handed back for 5
   seconds, again and again, and fails only when workers have not known it for 60 seconds. Any other
   end of an attempt ends that count.
+* The module of its function **could not be imported**: it is handed back for 5 seconds, too, and
+  that for as long as it takes. The task is not at fault; whoever mends the module wants it to run.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from hypothesis import strategies as st
 
 from autocron.core.events import (
     AttemptFailed,
+    CancelAsked,
+    Cancelled,
     Claimed,
     Failed,
     HandedBack,
@@ -155,6 +159,26 @@ class DescribeAHandBack:
     def it_keeps_what_was_charged_before(self):
         task = apply(claim(lose(claim(waiting()), charged=True)), HandedBack())
         assert (task.attempt, task.deaths) == (1, 1)
+
+
+class DescribeABrokenModule:
+    def it_makes_the_task_wait_however_long_that_takes(self):
+        task = waiting()
+        for seconds in range(0, 1_000_000, 50_000):
+            outcome = Unknown("can not be imported", is_broken=True)
+            event = after_attempt(claim(task, seconds), outcome, at(seconds))
+            assert event == HandedBack(run_at=at(seconds + UNKNOWN_PAUSE_SECONDS))
+            task = apply(claim(task, seconds), event)
+        assert (task.state, task.attempt, task.deaths) == (TaskState.WAITING, 0, 0)
+
+    def it_ends_the_count_of_an_unknown_function(self):
+        task = unknown(claim(waiting(), 0), 0)
+        task = apply(claim(task, 30), after_attempt(claim(task, 30), Unknown("x", True), at(30)))
+        assert unknown(claim(task, 70), 70).state is TaskState.WAITING
+
+    def it_is_cancelled_if_somebody_asks(self):
+        task = apply(claim(waiting()), CancelAsked(at(1)))
+        assert after_attempt(task, Unknown("x", is_broken=True), at(2)) == Cancelled(at(2))
 
 
 class DescribeAnUnknownFunction:

@@ -73,9 +73,13 @@ class Discarded:
 @quick
 @dataclass(frozen=True)
 class Unknown:
-    """The worker knows no task function of that name; ``reason`` says what it tried."""
+    """The worker knows no task function of that name; ``reason`` says what it tried.
+
+    ``is_broken`` says that its module is there, but could not be imported.
+    """
 
     reason: str
+    is_broken: bool = False
 
 
 Outcome = Union[Returned, Raised, RetryAsked, Discarded, Unknown]
@@ -89,7 +93,8 @@ def after_attempt(task: Task, outcome: Outcome, now: datetime, drawn: float = 0.
     exception is worth one, and the next attempt would begin before the task expires.
 
     An unknown function is no fault of the task: new code may be on its way to the workers. So the
-    task is handed back, and fails only after workers have not known it for 60 seconds.
+    task is handed back, and fails only after workers have not known it for 60 seconds. While its
+    module can not be imported it waits, however long: somebody will mend that.
 
     Arguments:
         task: The running task.
@@ -132,10 +137,13 @@ def _after_failure(
 def _after_unknown(task: Task, outcome: Unknown, now: datetime) -> Event:
     if task.cancel_asked_at is not None:
         return Cancelled(now)
+    run_at = now + timedelta(seconds=UNKNOWN_PAUSE_SECONDS)
+    if outcome.is_broken:
+        return HandedBack(run_at=run_at)
     since = task.unknown_since_at or now
     if (now - since).total_seconds() >= UNKNOWN_PATIENCE_SECONDS:
         return Failed(Failure("UnknownTask", outcome.reason), now)
-    return HandedBack(run_at=now + timedelta(seconds=UNKNOWN_PAUSE_SECONDS), unknown_since_at=since)
+    return HandedBack(run_at=run_at, unknown_since_at=since)
 
 
 def after_loss(task: Task, charged: bool, now: datetime) -> Event:

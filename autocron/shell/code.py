@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
 import json
 import logging
+import math
 import os
 import sys
 import sysconfig
@@ -14,7 +16,9 @@ import traceback
 from datetime import datetime
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Union
 
-from autocron.ports import Backend, Store
+from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
+from autocron.firing import SERVICE
+from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
 from autocron.shell.application import APPLICATION, MODULES, START, Application
 from autocron.shell.crew import fingerprint
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("autocron")
 
+# Where the store keeps which tracebacks of imports were shown.
+IMPORT_ERRORS = "import_errors"
+
 
 class Code:
     """Imports the modules of an application and knows its task functions.
@@ -33,15 +40,21 @@ class Code:
         app: The App whose decorators the modules use.
         application: What the application has told of itself.
         store: Where the names of its modules are kept.
+        clock: Measures when an import that has failed is tried again.
     """
 
-    def __init__(self, app: App, application: Application, store: Store) -> None:
+    def __init__(self, app: App, application: Application, store: Store, clock: Clock) -> None:
         self.app = app
         self._application = application
         self._store = store
         self._start: Optional[str] = None
+        self._clock = clock
         self._missing: Set[str] = set()
-        self._failed: Set[str] = set()
+        # Those that could not be imported, and when that is tried again.
+        self._failed: Dict[str, float] = {}
+        # The files in which those imports ended: where they change, so may that.
+        self._blamed: Dict[str, Optional[Tuple[int, int]]] = {}
+        self.has_mended = False
         self._modules_seen = 0
         self._told: Dict[str, Optional[Tuple[int, int]]] = {}
         self._standard = tuple(
@@ -95,8 +108,8 @@ class Code:
         found = getattr(sys.modules.get(module), attribute, None)
         if isinstance(found, App):
             self.app = found
-        elif module not in self._missing | self._failed:
-            self._failed.add(name)
+        elif module not in self.broken:
+            self._failed[name] = math.inf
             logger.error(
                 "%s is no autocron App (it is %r); name the module alone if its tasks are "
                 "decorated with @autocron.delay and @autocron.cron",
@@ -107,7 +120,7 @@ class Code:
     @property
     def broken(self) -> List[str]:
         """What could not be imported."""
-        return sorted(self._missing | self._failed)
+        return sorted({*self._missing, *self._failed})
 
     def _import(self, name: str) -> None:
         if name not in sys.modules:
@@ -122,20 +135,48 @@ class Code:
                 self._missing.add(name)
                 logger.warning("the module %s is gone; its tasks can not run", name)
                 return
-            self._failed.add(name)
-            logger.error(
-                "a worker could not import %s; tasks that are defined below the error can not "
-                "run:\n%s",
-                name,
-                _from_user_code(error),
-            )
+            self._failed[name] = self._clock.monotonic() + UNKNOWN_PAUSE_SECONDS
+            self._blame(error)
+            told = _from_user_code(error)
+            if self._is_news(name, told):
+                logger.error(
+                    "a worker could not import %s; tasks that are defined below the error wait "
+                    "until it can be imported:\n%s",
+                    name,
+                    told,
+                )
+            return
+        if self._failed.pop(name, None) is not None:
+            self.has_mended = True
+            logger.warning("%s can be imported again", name)
+
+    def _blame(self, error: BaseException) -> None:
+        """Note in which files an import has ended; a change of one of them is new code."""
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError) and error.filename:
+            files.append(error.filename)
+        for file in files:
+            if os.path.isfile(file) and not self._is_standard(file):
+                self._blamed[file] = fingerprint(file)
+
+    def _is_news(self, name: str, told: str) -> bool:
+        """Tell whether no worker of this period of service has shown that traceback yet."""
+        with self._store.transaction():
+            settings = self._store.settings()
+            shown: Dict[str, str] = json.loads(settings.get(IMPORT_ERRORS, "{}"))
+            text = f"{settings.get(SERVICE)}\n{told}"
+            digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+            if shown.get(name) == digest:
+                return False
+            self._store.put_settings({IMPORT_ERRORS: json.dumps({**shown, name: digest})})
+            return True
 
     def declare(self, backend: Backend, now: datetime) -> None:
         """Declare the schedules that were found, and forget those that are no longer written."""
         stored = {s.name.partition(":")[0] for s in self._store.schedules()}
         seen = {name for name in stored if name in sys.modules or name in self._missing}
         # Of a script whose import failed nobody knows what is written below the error.
-        seen -= self._failed
+        seen -= set(self._failed)
         backend.declare(declared(self.app, now), complete_for=seen)
         if self._missing:
             left = [name for name in self._modules() if name not in self._missing]
@@ -143,19 +184,21 @@ class Code:
 
     # -- finding ------------------------------------------------------------------------------
 
-    def find(self, name: str) -> Union[TaskFunction, str]:
+    def find(self, name: str) -> Union[TaskFunction, Unknown, str]:
         """Return the task function of a name, or why there is none.
 
         Only decorated functions are found. A module that was announced after this worker began is
-        imported now.
+        imported now, and so is one that could not be imported before.
         """
         known = self.app.registry.get(name)
         module = name.partition(":")[0]
-        if known is None and module not in sys.modules and module in self._modules():
+        if known is None and self._may_import(module):
             self._import(module)
             known = self.app.registry.get(name)
         if known is not None:
             return known
+        if module in self._failed:
+            return Unknown(f"the module {module} can not be imported", is_broken=True)
         if module not in sys.modules:
             return (
                 f"no task function {name} is known to the workers: the module {module} can not be "
@@ -166,6 +209,12 @@ class Code:
             "of that name; if it was renamed, keep a decorated function of the old name until its "
             "tasks have run"
         )
+
+    def _may_import(self, module: str) -> bool:
+        if module in sys.modules or module not in self._modules():
+            return False
+        # Many tasks may ask, one after the other.
+        return self._clock.monotonic() >= self._failed.get(module, 0.0)
 
     # -- the process --------------------------------------------------------------------------
 
@@ -196,19 +245,21 @@ class Code:
 
         Files of the standard library are left out.
         """
+        found = {file: known for file, known in self._blamed.items() if file not in self._told}
+        self._blamed = {}
+        self._told.update(found)
         if len(sys.modules) == self._modules_seen:
-            return {}
+            return found
         self._modules_seen = len(sys.modules)
-        found = {}
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)
-            if not isinstance(file, str) or file in self._told:
-                continue
-            is_site = f"{os.sep}site-packages{os.sep}" in file
-            if not is_site and file.startswith(self._standard):
-                continue
-            found[file] = self._told[file] = fingerprint(file)
+            if isinstance(file, str) and file not in self._told and not self._is_standard(file):
+                found[file] = self._told[file] = fingerprint(file)
         return found
+
+    def _is_standard(self, file: str) -> bool:
+        is_site = f"{os.sep}site-packages{os.sep}" in file
+        return not is_site and file.startswith(self._standard)
 
 
 def _import_script(name: str, file: str) -> None:

@@ -80,7 +80,7 @@ class FunctionInvoker:
 
     def __init__(
         self,
-        find: Callable[[str], Union[TaskFunction, str]],
+        find: Callable[[str], Union[TaskFunction, Unknown, str]],
         codec: Callable[[], Codec],
         passing: Tuple[Type[BaseException], ...] = (),
         call: Optional[Call] = None,
@@ -95,6 +95,8 @@ class FunctionInvoker:
         found = self._find(task.name)
         if isinstance(found, str):
             return Unknown(found)
+        if isinstance(found, Unknown):
+            return found
         return run_function(found, task, self._codec(), hand, self._passing, self._call)
 
 

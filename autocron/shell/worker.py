@@ -143,7 +143,7 @@ class Worker:
         mark_records()
         log_at_last_resort()
         service.serve(default_app, application)
-        code = Code(default_app, application, self._store)
+        code = Code(default_app, application, self._store, self._clock)
         code.load()
         app = code.app
         service.serve(app, application)
@@ -157,15 +157,13 @@ class Worker:
             zones=load_zone,
             new_id=new_id,
             waker=SocketWaker(self._folder),
-            invoker=PromptInvoker(
-                FunctionInvoker(code.find, lambda: app.codec, call=self._call)
-            ),
+            invoker=PromptInvoker(FunctionInvoker(code.find, lambda: app.codec, call=self._call)),
             worker=self._name,
             draw=draw,
             queues=self._queues,
             observer=app.hooks,
         )
-        self._loop(engine, code)
+        self._loop(engine, code, service)
         flush_output()
         # What user code has left behind (threads, exit handlers) must not keep the process.
         os._exit(0)
@@ -195,7 +193,7 @@ class Worker:
 
     # -- working ------------------------------------------------------------------------------
 
-    def _loop(self, engine: Engine, code: Code) -> None:
+    def _loop(self, engine: Engine, code: Code, service: WorkerService) -> None:
         was_idle = True
         while not (self._is_leaving and engine.in_hand is None):
             is_run = engine.in_hand is not None
@@ -208,7 +206,7 @@ class Worker:
                 self._sleep(_TROUBLE_PAUSE_SECONDS)
                 continue
             if is_run and tick.trouble is None:
-                self._clean_up(code)
+                self._clean_up(code, service)
                 self._tasks_run += 1
                 if self._terms.are_over(self._tasks_run):
                     # What it may have claimed is its last one.
@@ -274,10 +272,13 @@ class Worker:
         if self._stir_reader in ready:
             os.read(self._stir_reader, 4096)
 
-    def _clean_up(self, code: Code) -> None:
+    def _clean_up(self, code: Code, service: WorkerService) -> None:
         """Undo what a task may have done to the process, and pass on what it printed."""
         code.return_to_directory()
         flush_output()
+        if code.has_mended:
+            code.has_mended = False
+            code.declare(service.backend, self._clock.now())
         files, hooks = code.changed_files(), code.app.hooks.kinds
         if files or hooks != self._hooks_told:
             self._hooks_told = hooks

@@ -173,6 +173,58 @@ def broken(): return 1
     assert len(world.workers) == 1
 
 
+_BROKEN = """
+import pathlib, sys
+import autocron
+
+if "autocron.shell.worker" in sys.modules:
+    MEND
+
+@autocron.delay
+def broken(): return 1
+
+@autocron.cron("0 2 * * *")
+def nightly(): pass
+"""
+
+
+@pytest.mark.mostly_waits
+def test_a_module_that_is_mended_while_its_task_waits_is_imported_then(world: World) -> None:
+    world.allows_tracebacks = True
+    world.write("broken.py", _BROKEN.replace("MEND", "raise RuntimeError('only in a worker')"))
+    world.write_app("workers=2", before="import broken")
+    application = world.application()
+    application.do("results = [broken.broken() for _ in range(5)]")
+    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    world.await_workers(count=2)
+    eventually(lambda: "only in a worker" in world.said(), "the traceback is shown")
+    # Wait for the second try: both workers, and each further try, say nothing new.
+    first = application.ask("results[0].id")
+    began_at = world.task(first).run_at
+    eventually(lambda: world.task(first).run_at > began_at, "it was tried again")
+    assert world.said().count("RuntimeError: only in a worker") == 1
+    world.write("broken.py", _BROKEN.replace("MEND", "pass"))
+    assert application.ask("[result.wait(60) for result in results]") == [1] * 5
+    assert "broken can be imported again" in world.said()
+    assert "broken:nightly" in [schedule.name for schedule in world.store.schedules()]
+    application.end()
+    world.await_end()
+
+
+def test_a_new_process_has_a_mended_module_run_at_once(world: World) -> None:
+    world.allows_tracebacks = True
+    world.write_app(before="import broken")
+    world.write("broken.py", _BROKEN.replace("MEND", "raise RuntimeError('only in a worker')"))
+    first = world.application()
+    first.do("result = broken.broken()")
+    eventually(lambda: "only in a worker" in world.said(), "the traceback is shown")
+    (worker,) = world.await_workers()
+    world.write("broken.py", _BROKEN.replace("MEND", "pass"))
+    second = world.application()
+    assert second.ask("broken.broken().wait(60)") == 1
+    assert worker not in world.await_workers(other_than=[worker])
+
+
 def test_a_module_that_exits_at_its_import_in_a_worker_does_not_end_it(world: World) -> None:
     world.allows_tracebacks = True
     world.write(
