@@ -16,6 +16,8 @@ from spec.benches import NOW, Bench
 
 # A slow machine is no broken promise.
 settings.register_profile("spec", deadline=None)
+# For one more interpreter, where the same laws were drawn for in full on others.
+settings.register_profile("brief", deadline=None, max_examples=15)
 settings.load_profile("spec")
 
 

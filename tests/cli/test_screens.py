@@ -348,8 +348,8 @@ class TestDetails:
             # Looking waits for nobody.
             assert command("shop.db", "--failed").returncode == 0
             script = (
-                "import sys; from autocron.shell import database as d; "
-                "d.Database.__init__.__kwdefaults__['timeout_seconds'] = 0.1; "
+                "import sys; from autocron.shell.sqlite import SQLiteStore as Store; "
+                "Store.__init__.__kwdefaults__['timeout_seconds'] = 0.1; "
                 "from autocron.cli import main; sys.exit(main(sys.argv[1:]))"
             )
             done = subprocess.run(
