@@ -14,7 +14,6 @@ from autocron.serving import Route, Service, Taker
 
 if TYPE_CHECKING:
     from autocron.app import App
-    from autocron.inplace import InPlace
     from autocron.ports import Clock
 
 
@@ -31,40 +30,24 @@ class AppCaller:
     def call(self, link: Link) -> TaskResult[Any]:
         """Enqueue one call; see :class:`autocron.delayed.Caller`."""
         message = self._message(link, link.args)
-        service = self._app.service
-        if service is None:
-            return self._in_place().run(link.known, message)
-        source = self._way(service, link)
-        return TaskResult(source.backend.enqueue(message), source)
+        source = self._way([link])
+        return TaskResult(source.taker.enqueue(message), source)
 
     def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
         """Enqueue a chain; see :class:`autocron.delayed.Caller`."""
         first, *others = links
         message = self._message(first, first.args)
         followers = [self._message(link, link.args, takes_given=True) for link in others]
-        service = self._app.service
-        if service is None:
-            here = self._in_place()
-            ended = here.ended(first.known, message)
-            functions = [link.known for link in others]
-            return here.result(here.follow([ended], functions, followers, False)[-1])
-        source = self._way(service, first)
-        _, chain = source.backend.enqueue_all([message], followers, group=False)
+        source = self._way(links)
+        _, chain = source.taker.enqueue_all([message], followers, group=False)
         return TaskResult(chain[-1], source)
 
     def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
         """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
         messages = [self._message(link, link.args) for link in links]
         followers = [self._message(link, link.args, takes_given=True) for link in then]
-        service = self._app.service
-        if service is None:
-            here = self._in_place()
-            ended = [here.ended(link.known, message) for link, message in zip(links, messages)]
-            last = here.follow(ended, [link.known for link in then], followers, True)
-            results = [here.result(task) for task in ended]
-            return TaskGroup(None, results, None, here.result(last[-1]) if last else None)
-        source = self._way(service, next(iter([*links, *then]), None))
-        tasks, chain = source.backend.enqueue_all(messages, followers)
+        source = self._way([*links, *then])
+        tasks, chain = source.taker.enqueue_all(messages, followers)
         return self.group(tasks, chain[-1] if chain else None, source)
 
     def group(
@@ -84,40 +67,47 @@ class AppCaller:
             link.known, link.options, args, link.kwargs, app.codec, lambda: app.zone, takes_given
         )
 
-    def _in_place(self) -> InPlace:
+    def _way(self, links: Sequence[Link]) -> Source:
+        """Return where a call goes, and where its result is read then."""
+        service = self._app.service
+        if service is not None:
+            return self._routed(service.backend, service.clock, links)
         from autocron.inplace import InPlace
 
-        return InPlace(self._app)
+        here = InPlace(self._app, [link.known for link in links])
+        return self._routed(here, here.clock, links)
 
-    def _way(self, service: Service, link: Optional[Link]) -> Source:
-        """Return where a call goes, and where its result is read then."""
+    def _routed(self, taker: Taker, clock: Clock, links: Sequence[Link]) -> Source:
         router = self._app.router
-        on_commit = None if link is None else link.options.on_commit
+        on_commit = links[0].options.on_commit if links else None
         if router is not None:
-            return self.source(service, router(service, on_commit))
+            return self._source(taker, clock, router(taker, clock, on_commit))
         if on_commit:
             raise InvalidTask(
                 f"on_commit={on_commit!r} waits for a transaction of Django, and "
                 "'autocron.contrib.django' is not in INSTALLED_APPS"
             )
-        return self.source(service)
+        return self._source(taker, clock)
 
-    def source(self, service: Service, route: Optional[Route] = None) -> Source:
+    def source(self, service: Service) -> Source:
         """Return where the results of a service are read."""
+        return self._source(service.backend, service.clock)
+
+    def _source(self, taker: Taker, clock: Clock, route: Optional[Route] = None) -> Source:
         has_workers = self._app.rehearsal is None
-        return Source(service, route, self._app.codec, has_workers)
+        return Source(taker, clock, route, self._app.codec, has_workers)
 
 
 class Source:
     """What a TaskResult, and a TaskGroup, read from."""
 
-    __slots__ = ("_codec", "_has_workers", "_route", "backend", "clock")
+    __slots__ = ("_codec", "_has_workers", "_route", "clock", "taker")
 
     def __init__(
-        self, service: Service, route: Optional[Route], codec: Any, has_workers: bool
+        self, taker: Taker, clock: Clock, route: Optional[Route], codec: Any, has_workers: bool
     ) -> None:
-        self.backend: Taker = service.backend if route is None else route
-        self.clock: Clock = service.clock
+        self.taker: Taker = taker if route is None else route
+        self.clock = clock
         self._route = route
         self._codec = codec
         self._has_workers = has_workers
@@ -132,18 +122,18 @@ class Source:
             )
 
     def get(self, task_id: str) -> Optional[Task]:
-        return self.backend.get(task_id)
+        return self.taker.get(task_id)
 
     def cancel(self, task_id: str, kill: bool = False) -> bool:
-        return self.backend.cancel(task_id, kill)
+        return self.taker.cancel(task_id, kill)
 
     def retry(self, task_id: str) -> bool:
-        return self.backend.retry(task_id)
+        return self.taker.retry(task_id)
 
     def list_group(
         self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
     ) -> List[Task]:
-        return self.backend.list(group=group, state=state, limit=limit)
+        return self.taker.list(group=group, state=state, limit=limit)
 
     def load_result(self, text: str) -> Any:
         return self._codec.load_result(text)

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 from autocron.core.errors import InvalidTask
 from autocron.core.given import call_of
 from autocron.core.task import Task
+from autocron.ports import Observer
 
 logger = logging.getLogger("autocron")
 
@@ -67,6 +68,7 @@ class Hooks:
     def __init__(self, codec: Callable[[], Any]) -> None:
         self._codec = codec
         self._hooks: Dict[str, List[Hook]] = {}
+        self._observers: Dict[str, List[Observer]] = {}
 
     def on(self, *kinds: str) -> Callable[[H], H]:
         """Return a decorator that makes a function a hook; see ``autocron.on``."""
@@ -85,6 +87,16 @@ class Hooks:
 
         return decorate
 
+    def observe(self, observer: Observer, *kinds: str) -> None:
+        """Have an integration told of the tasks themselves, before the hooks are.
+
+        Arguments:
+            observer: What is told; an error of it is logged, and harms nothing.
+            *kinds: What to hear of; see :meth:`on`.
+        """
+        for kind in kinds:
+            self._observers.setdefault(kind, []).append(observer)
+
     def remove(self, hook: Hook) -> None:
         """Take a hook out again."""
         for kind, known in self._hooks.items():
@@ -93,26 +105,22 @@ class Hooks:
     @property
     def kinds(self) -> List[str]:
         """What there are hooks for."""
-        return sorted(kind for kind, known in self._hooks.items() if known)
+        return sorted(kind for kind in KINDS if self.listens_to(kind))
 
     def listens_to(self, kind: str) -> bool:
         """Tell whether there is a hook for something that happens."""
-        return bool(self._hooks.get(kind))
+        return bool(self._hooks.get(kind) or self._observers.get(kind))
 
     def __call__(self, kind: str, task: Task) -> None:
         """Tell the hooks what happened to a task; see :class:`autocron.ports.Observer`."""
+        for observer in self._observers.get(kind, ()):
+            _tell(observer, kind, kind, task)
         hooks = self._hooks.get(kind)
         if not hooks:
             return
         event = self._event(kind, task)
         for hook in list(hooks):
-            try:
-                hook(event)
-            except KeyboardInterrupt:
-                raise
-            # A hook never harms the task, whatever it does.
-            except BaseException:
-                logger.exception("the hook %r for %r failed", _name(hook), kind)
+            _tell(hook, kind, event)
 
     def _event(self, kind: str, task: Task) -> TaskEvent:
         args, kwargs = call_of(task, self._codec())
@@ -132,6 +140,16 @@ class Hooks:
             error_message=task.failure.error_message if is_told and task.failure else "",
             traceback=task.failure.traceback if is_told and task.failure else "",
         )
+
+
+def _tell(hook: Callable[..., Any], kind: str, *what: object) -> None:
+    try:
+        hook(*what)
+    except KeyboardInterrupt:
+        raise
+    # A hook never harms the task, whatever it does.
+    except BaseException:
+        logger.exception("the hook %r for %r failed", _name(hook), kind)
 
 
 def _name(hook: Hook) -> str:

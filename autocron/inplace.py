@@ -6,7 +6,7 @@ import itertools
 import logging
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.events import Cancelled, Claimed
 from autocron.core.given import given_by_group, given_by_task
@@ -16,12 +16,10 @@ from autocron.core.policy import PLAIN
 from autocron.core.task import Failure, Message, Task, TaskState, new_task
 from autocron.followers import forerunner_failure
 from autocron.registry import TaskFunction
-from autocron.result import TaskResult
 from autocron.shell.invoke import NoHand, run_function
 
 if TYPE_CHECKING:
     from autocron.app import App
-    from autocron.ports import Clock
 
 logger = logging.getLogger("autocron")
 _count = itertools.count(1)
@@ -38,26 +36,58 @@ class InPlace:
 
     Arguments:
         app: The application.
+        functions: The task functions that are called.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, functions: Sequence[TaskFunction]) -> None:
         from autocron.shell.clock import SystemClock
 
         self._app = app
-        self._clock = SystemClock()
-        self._source = _Ended(app, self._clock)
+        self._functions = {known.name: known for known in functions}
+        self._ended: Dict[str, Task] = {}
+        self.clock = SystemClock()
 
-    def run(self, known: TaskFunction, message: Message) -> TaskResult[Any]:
-        """Run one call."""
-        return self.result(self.ended(known, message))
+    def enqueue(self, message: Message) -> Task:
+        """Run one call; see :class:`autocron.serving.Taker`, also for what follows."""
+        return self._run(message)
 
-    def result(self, task: Task) -> TaskResult[Any]:
-        """Return the result of a task that has ended."""
-        return TaskResult(task, self._source)
+    def enqueue_all(
+        self,
+        messages: Sequence[Message],
+        then: Sequence[Message] = (),
+        *,
+        group: Union[bool, str] = True,
+    ) -> Tuple[List[Task], List[Task]]:
+        """Run several calls, one after the other, and what follows them."""
+        ended = [self._run(message) for message in messages]
+        return ended, self._follow(ended, then, group is not False)
 
-    def ended(self, known: TaskFunction, message: Message, given: Optional[str] = None) -> Task:
+    def get(self, task_id: str) -> Optional[Task]:
+        """Return a task as it has ended."""
+        return self._ended.get(task_id)
+
+    def cancel(self, task_id: str, kill: bool = False) -> bool:
+        """Do nothing: what has ended can not be cancelled."""
+        return False
+
+    def retry(self, task_id: str) -> bool:
+        """Do nothing: to have it run once more, call it once more."""
+        return False
+
+    def list(
+        self,
+        *,
+        state: Optional[TaskState] = None,
+        name: Optional[str] = None,
+        group: Optional[str] = None,
+        limit: Optional[int] = None,
+    ) -> List[Task]:
+        """Return nothing: whoever called has all that there is."""
+        return []
+
+    def _run(self, message: Message, given: Optional[str] = None) -> Task:
         """Run one call, with what came of others; return its task as it has ended."""
-        clock = self._clock
+        known, clock = self._functions[message.name], self.clock
         if (message.run_at is not None or message.delay_seconds) and known.function not in _said:
             _said.add(known.function)
             logger.warning(
@@ -73,32 +103,30 @@ class InPlace:
             known, running, self._app.codec, NoHand(), passing=(KeyboardInterrupt,)
         )
         ended = apply(running, after_attempt(running, outcome, clock.now()))
+        self._ended[ended.id] = ended
         self._app.hooks(ended.state.value, ended)
         return ended
 
-    def follow(
-        self,
-        before: Sequence[Task],
-        functions: Sequence[TaskFunction],
-        messages: Sequence[Message],
-        is_group: bool,
+    def _follow(
+        self, before: Sequence[Task], messages: Sequence[Message], is_group: bool
     ) -> List[Task]:
         """Run what follows one task, or a group; return the tasks as they have ended."""
         ended: List[Task] = []
         given = given_by_group(before) if is_group else None
-        for known, message in zip(functions, messages):
+        for message in messages:
             if given is None:
                 latest = ended[-1] if ended else before[0]
                 if latest.state is not TaskState.SUCCEEDED:
                     ended.append(self._cancelled(message, forerunner_failure(latest)))
                     continue
                 given = given_by_task(latest)
-            ended.append(self.ended(known, message, given))
+            ended.append(self._run(message, given))
             given = None
         return ended
 
     def _cancelled(self, message: Message, failure: Failure) -> Task:
-        task = apply(self._new(message, None), Cancelled(self._clock.now(), failure))
+        task = apply(self._new(message, None), Cancelled(self.clock.now(), failure))
+        self._ended[task.id] = task
         self._app.hooks("cancelled", task)
         return task
 
@@ -107,30 +135,5 @@ class InPlace:
             message, run_at=None, delay_seconds=0.0, policy=PLAIN, expires_at=None,
             expires_seconds=None,
         )  # fmt: skip
-        task = new_task(plain, f"inplace-{next(_count)}", self._clock.now())
+        task = new_task(plain, message.id or f"inplace-{next(_count)}", self.clock.now())
         return replace(task, given=given)
-
-
-class _Ended:
-    """The source of a result that is ready from the beginning."""
-
-    __slots__ = ("_app", "clock")
-
-    def __init__(self, app: App, clock: Clock) -> None:
-        self._app = app
-        self.clock = clock
-
-    def get(self, task_id: str) -> Optional[Task]:
-        return None
-
-    def cancel(self, task_id: str, kill: bool = False) -> bool:
-        return False
-
-    def retry(self, task_id: str) -> bool:
-        return False
-
-    def check_wait(self, task_id: str, what: str, status: str) -> None:
-        """Never asked: what has ended is not waited for."""
-
-    def load_result(self, text: str) -> Any:
-        return self._app.codec.load_result(text)

@@ -98,18 +98,21 @@ class Route(Taker, Protocol):
 
 
 class Router(Protocol):
-    """Decides at each call whether it takes another way than straight to the service.
+    """Decides at each call whether it takes another way than straight to where it would go.
 
     An integration sets it as ``App.router``: to hold calls until a transaction is committed, or to
     store them inside that transaction itself. Without one a call pays for a comparison.
     """
 
-    def __call__(self, service: Service, on_commit: Union[bool, str, None]) -> Optional[Route]:
-        """Return the way of a call; None is straight to the service.
+    def __call__(
+        self, taker: Taker, clock: Clock, on_commit: Union[bool, str, None]
+    ) -> Optional[Route]:
+        """Return the way of a call; None is the straight one.
 
         Arguments:
-            service: The service, which has the engine.
-            on_commit: What the options of the call say: False is straight to the service, True is
+            taker: Where it would go: to the engine, or here, in place.
+            clock: The clock of that.
+            on_commit: What the options of the call say: False is the straight way, True is
                 to wait for the transactions around it, a text for that of one connection; None
                 leaves it to the integration.
 

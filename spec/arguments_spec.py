@@ -560,7 +560,7 @@ class Stamp(datetime):
 
 # What is said in place of some types; "or pickle" is short for the choice of that serializer.
 OPEN = "its path and open the file in the task, or its content"
-MODEL = "its id and fetch it again in the task, which then sees current data"
+MODEL = "its id (.pk of a Django model) and fetch it again in the task, which sees current data"
 PLAIN = "its id or a dict of what the task needs from it, or pickle"
 SAFE = "str.__str__(...), which also unwraps Django's SafeString, or pickle"
 STAMP = "a plain datetime: datetime.fromisoformat(str(...)), or pickle"

@@ -32,11 +32,11 @@ class Transactions:
         self.lists = [[] for _ in range(count)]
         self._ids = itertools.count(1)
 
-    def route(self, service, on_commit):
+    def route(self, taker, clock, on_commit):
         if on_commit is False:
             return None
         new_id = lambda: f"held-{next(self._ids)}"  # noqa: E731
-        return HeldCalls(service.backend, service.clock, new_id, [one.append for one in self.lists])
+        return HeldCalls(taker, clock, new_id, [one.append for one in self.lists])
 
     def commit(self, place=0):
         callbacks, self.lists[place][:] = list(self.lists[place]), []
@@ -296,6 +296,36 @@ class DescribeWaitingForIt:
             result.wait(timeout=0.01)
 
 
+class DescribeACallInPlace:
+    """Where autocron is not started, or locked, a call runs here: when it is certain."""
+
+    def it_runs_when_it_is_certain(self, transactions, note, ran):
+        result = note(1)
+        assert (result.id, result.status, ran) == ("held-1", "waiting", [])
+        transactions.commit()
+        assert (result.status, result.result, ran) == ("succeeded", 1, [1])
+
+    def it_never_runs_if_that_is_rolled_back(self, transactions, note, ran):
+        result = note(1)
+        transactions.roll_back()
+        assert (result.status, ran) == ("cancelled", [])
+
+    def it_runs_at_once_if_it_is_not_to_wait(self, transactions, note, ran):
+        assert (note.options(on_commit=False)(1).result, ran) == (1, [1])
+
+    def it_is_so_for_several_at_once(self, app, transactions, note, ran):
+        @app.delay
+        def add(results):
+            return sum(results)
+
+        group, chain = note.map([1, 2], then=add), note.then(add.options())
+        assert (group.is_ready, group.callback.status, ran) == (False, "waiting", [])
+        last = chain([3, 4])
+        transactions.commit()
+        assert (group.is_ready, group.results, group.callback.result) == (True, [1, 2], 3)
+        assert (last.result, ran) == (7, [1, 2, [3, 4]])
+
+
 class DescribeTheOption:
     def it_needs_somebody_who_knows_of_transactions(self, session, note):
         assert note.options(on_commit=False)(1).is_waiting
@@ -310,14 +340,11 @@ class DescribeTheOption:
 
     def it_is_handed_to_the_router(self, app, session, note):
         seen = []
-        app.router = lambda service, on_commit: seen.append(on_commit)
+        app.router = lambda taker, clock, on_commit: seen.append(on_commit)
         note(1)
         note.options(on_commit="other")(1)
         note.options(on_commit=True).map([1])
         assert seen == [None, "other", True]
-
-    def it_changes_nothing_where_calls_run_in_place(self, app, transactions, note, ran):
-        assert (note(1).result, ran) == (1, [1])
 
     def it_is_not_asked_for_in_a_session_without_integration(self, app, note):
         with testing.session(app=app):

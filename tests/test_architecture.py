@@ -43,7 +43,7 @@ ARROWS = {
     "autocron.schedule_options": {"autocron.core", "autocron.options"},
     "autocron.messages": {"autocron.core", "autocron.options", "autocron.registry"},
     "autocron.current": {"autocron.core", "autocron.ports"},
-    "autocron.hooks": {"autocron.core"},
+    "autocron.hooks": {"autocron.core", "autocron.ports"},
     "autocron.held": {"autocron.core", "autocron.ports", "autocron.serving"},
     "autocron.serving": {
         "autocron.core",
@@ -168,7 +168,21 @@ ARROWS = {
     },
     "autocron.__main__": {"autocron.cli"},
     # joins with what others made
-    "autocron.contrib": {"autocron.app", "autocron.core", "autocron.ports", "autocron.contrib"},
+    "autocron.contrib": {
+        "autocron.app",
+        "autocron.cli",
+        "autocron.contrib",
+        "autocron.core",
+        "autocron.current",
+        "autocron.held",
+        "autocron.options",
+        "autocron.ports",
+        "autocron.registry",
+        "autocron.result",
+        "autocron.serving",
+        "autocron.shell",
+        "autocron.zones",
+    },
     "autocron.dashboard": {"autocron.core", "autocron.ports", "autocron.dashboard"},
 }
 

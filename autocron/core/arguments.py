@@ -246,7 +246,10 @@ def _way_out(kind: Type[Any]) -> str:
     if hasattr(kind, "__dataclass_fields__"):
         return f"use dataclasses.asdict(...), {_PICKLE}"
     if hasattr(kind, "_meta") or hasattr(kind, "__mapper__"):  # Django's models, SQLAlchemy's
-        return "use its id and fetch it again in the task, which then sees current data"
+        return (
+            "use its id (.pk of a Django model) and fetch it again in the task, which sees current "
+            "data"
+        )
     if issubclass(kind, io.IOBase):
         return "use its path and open the file in the task, or its content"
     if issubclass(kind, types.CoroutineType):

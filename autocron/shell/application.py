@@ -163,6 +163,10 @@ def apart(
 
 def _root(caller: Mapping[str, Any]) -> str:
     """Return the folder from which the calling module can be imported."""
+    if (caller.get("__package__") or "").startswith("autocron.contrib"):
+        # An integration calls for the project, whose settings are in the project's folder.
+        settings = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
+        caller = {} if settings is None else vars(settings)
     file = caller.get("__file__")
     if not file:
         return os.getcwd()

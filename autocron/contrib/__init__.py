@@ -1,0 +1,1 @@
+"""Where autocron joins with what others made; the only place that imports any of it."""
