@@ -14,10 +14,13 @@ from typing import (
     Any,
     Callable,
     Dict,
+    Iterable,
     List,
     Mapping,
+    NoReturn,
     Optional,
     Sequence,
+    Type,
     TypeVar,
     Union,
     cast,
@@ -28,6 +31,8 @@ from autocron import zones
 from autocron.caller import AppCaller
 from autocron.core import arguments, cron, explain
 from autocron.core.errors import (
+    AutocronError,
+    InvalidSchedule,
     InvalidTask,
     ScheduleWarning,
     StartError,
@@ -36,10 +41,10 @@ from autocron.core.errors import (
 from autocron.delayed import Link, delayed_function
 from autocron.dynamic import ScheduleInfo, dynamic_name, listed
 from autocron.hooks import H, Hooks
-from autocron.options import Backoff, DelayOptions
+from autocron.options import Backoff, DelayOptions, unknown_option
 from autocron.registry import Registry, TaskFunction, task_function
 from autocron.result import TaskResult
-from autocron.schedule_options import CronOptions, Field, cron_options, expression_of
+from autocron.schedule_options import RUN_OPTIONS, CronOptions, Field, cron_options, expression_of
 from autocron.serving import Rehearsal, Router, Service
 
 if TYPE_CHECKING:
@@ -103,6 +108,7 @@ class App:
         backoff: Optional[Backoff] = None,
         queue: Optional[str] = None,
         priority: Optional[int] = None,
+        **unknown: NoReturn,
     ) -> Callable[[F], F]:
         """Run a function at the times of a cron schedule.
 
@@ -137,6 +143,7 @@ class App:
             backoff: The delay before each of them: seconds, or ``"exponential"``, the default.
             queue: The queue of its runs; ``"default"`` if not given.
             priority: Their priority, -100 to 100, higher first; 0 if not given.
+            **unknown: Nothing else can be given.
 
         Returns:
             A decorator that returns the function as it is.
@@ -158,6 +165,7 @@ class App:
             },
             at_start,
         )
+        _refuse_unknown(InvalidSchedule, App.cron, unknown)
         run = {
             "timeout": timeout,
             "retries": retries,
@@ -277,6 +285,7 @@ class App:
             NotStorable: An argument can not be stored.
             StartError: autocron was not started here, so there is no database to keep it in.
         """
+        _refuse_unknown(InvalidSchedule, App.schedule, set(run) - set(RUN_OPTIONS), RUN_OPTIONS)
         link = self._link(task)
         expression = cron.parse(crontab)
         link.known.check_call(tuple(args), dict(kwargs or {}))
@@ -499,6 +508,7 @@ class App:
         max_tasks_per_worker: Optional[int] = None,
         max_memory_mb: Optional[float] = None,
         stop_grace: Optional[float] = None,
+        **unknown: NoReturn,
     ) -> bool:
         """Let the tasks of this application run in worker processes.
 
@@ -523,6 +533,7 @@ class App:
                 this, in megabytes; 0 is never, which is the default.
             stop_grace: How many seconds the tasks in hand have to end when the workers are told to
                 stop; default 5. What has not ended then is handed back, and runs again.
+            **unknown: Nothing else can be given.
 
         Returns:
             True if calls go to workers.
@@ -533,6 +544,7 @@ class App:
             StoreError: The database can not be used.
             InvalidTask: A task function is where no worker can find it.
         """
+        _refuse_unknown(StartError, App.start, unknown)
         with self._starting:
             rehearsal = self.rehearsal
             if rehearsal is not None:
@@ -625,6 +637,18 @@ class App:
         for known in self.registry.all():
             if known.unreachable is not None:
                 raise InvalidTask(known.unreachable)
+
+
+def _refuse_unknown(
+    error: Type[AutocronError],
+    function: Any,
+    given: Iterable[str],
+    more: Sequence[str] = (),
+) -> None:
+    """Raise an error if an option was given that a function does not have."""
+    for name in given:
+        of = function.__name__
+        raise error(unknown_option(name, of, (*function.__kwdefaults__, *more)))
 
 
 default_app = App()

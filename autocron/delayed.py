@@ -10,6 +10,7 @@ from typing import (
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Optional,
     Protocol,
@@ -235,6 +236,16 @@ def links_of(
     return (Link(link.known, link.options, args, kwargs),)
 
 
+def _each(function: str, items: Any) -> Iterator[Any]:
+    try:
+        return iter(items)
+    except TypeError:
+        wanted = "what the function is called with, one call each"
+        if function == "starmap":
+            wanted = "the arguments of one call in each item"
+        raise InvalidTask(f"{function}: {items!r} is not iterable; expected {wanted}") from None
+
+
 def delayed_function(
     caller: Caller, known: TaskFunction, options: DelayOptions
 ) -> Callable[..., TaskResult[Any]]:
@@ -254,10 +265,12 @@ def delayed_function(
         return delayed_function(caller, known, options.changed(**given))
 
     def call_map(items: Iterable[Any], *, then: Any = None) -> TaskGroup[Any]:
-        return call_starmap(((item,) for item in items), then=then)
+        return call_starmap(((item,) for item in _each("map", items)), then=then)
 
     def call_starmap(items: Iterable[Iterable[Any]], *, then: Any = None) -> TaskGroup[Any]:
-        links = [Link(known, options, tuple(item)) for item in items]
+        links = [
+            Link(known, options, tuple(_each("starmap", item))) for item in _each("starmap", items)
+        ]
         followers = () if then is None else links_of(then)
         if followers and options.unique is not False:
             raise InvalidTask(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, Type, Union
 
 from autocron.core.errors import LONGEST_SECONDS, InvalidTask
 from autocron.core.outcome import kinds_of
@@ -78,7 +78,7 @@ class DelayOptions:
         given = {name: value for name, value in given.items() if value is not None}
         for name in given:
             if name not in OPTIONS:
-                raise InvalidTask(_unknown(name))
+                raise InvalidTask(unknown_option(name, "delay", OPTIONS))
         after = replace(
             self,
             **_when(given),
@@ -152,6 +152,9 @@ def policy_of(before: Policy, given: Mapping[str, Any]) -> Policy:
     for name in ("backoff", "max_backoff", "retry_on", "no_retry_on"):
         if name in given and not after.retries:
             raise InvalidTask(f"{name}= is about retries, and there are none: give retries= too")
+    both = set(after.retry_on or ()) & set(after.no_retry_on)
+    if both:
+        raise InvalidTask(f"retry_on= and no_retry_on= both name {', '.join(sorted(both))}")
     if "max_backoff" in given and after.backoff_seconds is not None:
         raise InvalidTask("max_backoff= is for exponential backoff; the backoff= is constant")
     return after
@@ -347,9 +350,16 @@ OPTIONS: Tuple[str, ...] = (
 )
 
 
-def _unknown(name: str) -> str:
+def unknown_option(name: str, of: str, known: Collection[str]) -> str:
+    """Say that there is no option of this name, and which is the nearest one.
+
+    Arguments:
+        name: What was given.
+        of: What it was given to.
+        known: The names of all options that there are.
+    """
     import difflib  # only now: most applications never need it
 
-    near = difflib.get_close_matches(name, OPTIONS, 1)
+    near = difflib.get_close_matches(name, known, 1)
     meant = f"; did you mean {near[0]}=?" if near else ""
-    return f"{name!r} is no option of delay{meant} (there are: {', '.join(OPTIONS)})"
+    return f"{name!r} is no option of {of}{meant} (there are: {', '.join(known)})"

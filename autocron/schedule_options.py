@@ -165,16 +165,6 @@ def cron_options(
 
 
 def _run_options(base: DelayOptions, run: Mapping[str, Any]) -> DelayOptions:
-    for name in run:
-        if name not in RUN_OPTIONS:
-            import difflib
-
-            near = difflib.get_close_matches(name, RUN_OPTIONS, 1)
-            meant = f"; did you mean {near[0]}=?" if near else ""
-            raise InvalidSchedule(
-                f"{name!r} is no option of a schedule{meant} (for each run there are: "
-                f"{', '.join(RUN_OPTIONS)})"
-            )
     try:
         return base.changed(**run)
     except InvalidTask as error:

@@ -112,6 +112,13 @@ class DescribeMap:
         assert (group.is_ready, group.progress) == (True, Progress(3, 3))
         assert group.wait() == ["a", "b", "c"]
 
+    def it_says_what_it_is_called_with(self, session, fetch):
+        with pytest.raises(InvalidTask, match="map: 5 is not iterable; expected what the function"):
+            fetch.map(5)
+        with pytest.raises(InvalidTask, match="starmap: 5 is not iterable; expected the arguments"):
+            fetch.starmap([("a",), 5])
+        assert session.backend.list() == []
+
     def it_takes_the_arguments_of_each_from_starmap(self, session, fetch):
         group = fetch.starmap([("a", 2), ("b",)])
         session.run_pending()

@@ -136,8 +136,13 @@ class DescribeSchedule:
             ({"jitter": -1}, InvalidSchedule, "jitter: -1 is not a number of seconds"),
             ({"enabled": 1}, InvalidSchedule, "enabled: 1 is not True or False"),
             ({"retries": -1}, InvalidSchedule, "retries: -1 is not a whole number"),
-            ({"retry": 1}, InvalidSchedule, "'retry' is no option of a schedule; did you mean r"),
-            ({"limit": 1}, InvalidSchedule, "'limit' is no option of a schedule"),
+            ({"retry": 1}, InvalidSchedule, "'retry' is no option of schedule; did you mean ret"),
+            ({"limit": 1}, InvalidSchedule, r"'limit' is no option of schedule \(there are: na"),
+            (
+                {"mised": "all"},
+                InvalidSchedule,
+                "'mised' is no option of schedule; did you mean mi",
+            ),
         ],
     )
     def it_refuses_what_can_not_be_used(self, app, session, report, given, error, says):
@@ -321,6 +326,7 @@ class DescribeTheRunsOfACronFunction:
             ({"priority": 1000}, "priority: 1000 is not a whole number"),
             ({"jitter": "5"}, "jitter: '5' is not a number of seconds"),
             ({"enabled": None}, "enabled: None is not True or False"),
+            ({"at_strt": True}, "'at_strt' is no option of cron; did you mean at_start="),
         ],
     )
     def it_refuses_what_can_not_be_used(self, app, given, says):

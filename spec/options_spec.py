@@ -141,6 +141,10 @@ class DescribeWhatIsRefused:
                 "retry_on: 'OSError' is no class of exceptions",
             ),
             ({"retries": 1, "retry_on": (int,)}, "retry_on: <class 'int'> is no class of exceptio"),
+            (
+                {"retries": 1, "retry_on": OSError, "no_retry_on": (OSError, KeyError)},
+                "retry_on= and no_retry_on= both name builtins:OSError",
+            ),
             ({"timeout": 0}, "timeout: 0 is not a number of seconds above 0"),
             ({"timeout": float("nan")}, "timeout: nan is not a number of seconds above 0"),
             ({"timeout": timedelta(days=-1)}, "is not a number of seconds above 0"),

@@ -632,6 +632,12 @@ class DescribeTheStartOfAnApplication:
         session.run_pending()
         assert result.result == 1j
 
+    def it_refuses_an_option_that_it_does_not_have(self, session, app):
+        with pytest.raises(
+            autocron.StartError, match="'worker' is no option of start; did you mean wo"
+        ):
+            app.start("project.db", worker=2)
+
     def it_refuses_a_zone_that_is_not_known(self, session, app):
         with pytest.raises(autocron.InvalidSchedule, match="Mars"):
             app.start("project.db", tz="Mars/Olympus_Mons")

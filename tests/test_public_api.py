@@ -98,11 +98,13 @@ def test_start_takes_the_database_and_the_rest_by_name() -> None:
         "max_tasks_per_worker",
         "max_memory_mb",
         "stop_grace",
+        "unknown",  # takes nothing; it is there for the message
     ]
+    assert parameters["unknown"].annotation == "NoReturn"
     kinds = [parameter.kind for parameter in parameters.values()]
     assert kinds[0] is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
-    defaults = {name: parameter.default for name, parameter in list(parameters.items())[1:]}
+    assert set(kinds[1:-1]) == {inspect.Parameter.KEYWORD_ONLY}
+    defaults = {name: parameter.default for name, parameter in list(parameters.items())[1:-1]}
     assert defaults.pop("serializer") == "json"
     assert defaults.pop("durability") == "full"
     assert set(defaults.values()) == {None}
@@ -234,7 +236,7 @@ delay(limits=3)  # type: ignore[call-overload]
 add.options(seconds="3")  # type: ignore[arg-type]
 autocron.start()  # type: ignore[call-arg]
 autocron.start("x", 2)  # type: ignore[call-arg]
-cron("0 2 * * *", unknown=1)  # type: ignore[call-arg]
+cron("0 2 * * *", minute=1)  # type: ignore[arg-type]
 """
 
 
