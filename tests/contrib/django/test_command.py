@@ -25,7 +25,7 @@ def test_it_hands_on_commands_and_help(project):
     assert "every day" in project.run("autocron", "explain", "0 2 * * *")
     told = project.run("autocron", "check")
     assert "shop.tasks: 5 task functions, 1 schedule, nothing wrong" in told
-    assert "shop.tasks:nightly" in project.run("autocron", "simulate", "--days", "2")
+    assert "2 runs, 0 skipped" in project.run("autocron", "simulate", "--days", "2")
     assert "--set-max-workers" in project.run("autocron", "--help")
     assert "there is no option --bogus" in project.run("autocron", "--bogus", code=2)
     assert "manage.py autocron --info" in project.run("help", "autocron")
