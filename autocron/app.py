@@ -13,6 +13,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Coroutine,
     Dict,
     Iterable,
     List,
@@ -50,7 +51,7 @@ from autocron.serving import Rehearsal, Router, Service
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
-    from autocron.delayed import Delayed, TaskOptions
+    from autocron.delayed import DelayDecorator, Delayed, DelayedCoroutine, TaskOptions
     from autocron.group import TaskGroup
 
     P = ParamSpec("P")
@@ -203,13 +204,17 @@ class App:
 
         return decorate
 
+    # What a coroutine function comes to is the result of its task.
+    @overload
+    def delay(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]]
+    ) -> DelayedCoroutine[P, R]: ...
+
     @overload
     def delay(self, function: Callable[P, R]) -> Delayed[P, R]: ...
 
     @overload
-    def delay(
-        self, **options: Unpack[TaskOptions]
-    ) -> Callable[[Callable[P, R]], Delayed[P, R]]: ...
+    def delay(self, **options: Unpack[TaskOptions]) -> DelayDecorator: ...
 
     def delay(self, function: Any = None, **options: Any) -> Any:
         """Make calls of a function return at once and run in a worker process.

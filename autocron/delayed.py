@@ -8,6 +8,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Coroutine,
     Dict,
     Iterable,
     Iterator,
@@ -19,6 +20,7 @@ from typing import (
     TypeVar,
     Union,
     cast,
+    overload,
 )
 
 from autocron.core.errors import InvalidTask
@@ -99,19 +101,13 @@ class TaskOptions(TypedDict, total=False):
 
 if TYPE_CHECKING:
 
-    class Delayed(Protocol[P, R]):
-        """A delayed function: called like the plain one, it returns a TaskResult."""
+    class DelayedCall(Protocol[P, R]):
+        """A delayed function, plain or a coroutine function: it returns a TaskResult."""
 
         __name__: str
         __qualname__: str
-        __wrapped__: Callable[P, R]
 
-        @property
-        def function(self) -> Callable[P, R]:
-            """The plain function."""
-            ...
-
-        def options(self, **options: Unpack[TaskOptions]) -> Delayed[P, R]:
+        def options(self, **options: Unpack[TaskOptions]) -> DelayedCall[P, R]:
             """Return the function with other options."""
             ...
 
@@ -131,7 +127,46 @@ if TYPE_CHECKING:
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]: ...
 
-    Follower = Union[Delayed[..., Any], "Chain"]
+    class Delayed(DelayedCall[P, R], Protocol[P, R]):
+        """A delayed function: called like the plain one, it returns a TaskResult."""
+
+        __wrapped__: Callable[P, R]
+
+        @property
+        def function(self) -> Callable[P, R]:
+            """The plain function."""
+            ...
+
+        def options(self, **options: Unpack[TaskOptions]) -> Delayed[P, R]:
+            """Return the function with other options."""
+            ...
+
+    class DelayedCoroutine(DelayedCall[P, R], Protocol[P, R]):
+        """A delayed coroutine function; the result of its task is what the coroutine comes to."""
+
+        __wrapped__: Callable[P, Coroutine[Any, Any, R]]
+
+        @property
+        def function(self) -> Callable[P, Coroutine[Any, Any, R]]:
+            """The plain coroutine function."""
+            ...
+
+        def options(self, **options: Unpack[TaskOptions]) -> DelayedCoroutine[P, R]:
+            """Return the function with other options."""
+            ...
+
+    class DelayDecorator(Protocol):
+        """What ``@delay(…)`` is."""
+
+        @overload
+        def __call__(  # type: ignore[overload-overlap]
+            self, function: Callable[P, Coroutine[Any, Any, R]]
+        ) -> DelayedCoroutine[P, R]: ...
+
+        @overload
+        def __call__(self, function: Callable[P, R]) -> Delayed[P, R]: ...
+
+    Follower = Union[DelayedCall[..., Any], "Chain"]
 
 
 class Link:

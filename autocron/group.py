@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Generic, Iterator, List, Optional, Protocol, Sequence, TypeVar
+from typing import Any, Generator, Generic, Iterator, List, Optional, Protocol, Sequence, TypeVar
 
 from autocron.core.progress import Progress
 from autocron.core.task import Task, TaskState
@@ -107,13 +107,27 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
             TaskFailed, TaskCancelled, ResultExpired: As for :attr:`results`.
         """
         if self._source is not None:
-            what = f"a group of {len(self._tasks)} tasks"
-            first = self._tasks[0].id if self._tasks else ""
-            for pause_seconds in pauses(
-                self._source, first, lambda: self.is_ready, what, self._status, timeout
-            ):
+            for pause_seconds in self._pauses(self._source, timeout):
                 time.sleep(pause_seconds)
         return self.results
+
+    def __await__(self) -> Generator[Any, None, List[R]]:
+        """Wait until all have ended, without blocking the event loop; see :meth:`wait`."""
+        return self._wait_in_loop().__await__()
+
+    async def _wait_in_loop(self) -> List[R]:
+        from autocron.awaiting import pause_between
+
+        if self._source is not None:
+            await pause_between(self._pauses(self._source, None), self._source.clock)
+        return self.results
+
+    def _pauses(
+        self, source: GroupSource, timeout: Optional[float]
+    ) -> Generator[float, None, None]:
+        what = f"a group of {len(self._tasks)} tasks"
+        first = self._tasks[0].id if self._tasks else ""
+        return pauses(source, first, lambda: self.is_ready, what, self._status, timeout)
 
     def _status(self) -> str:
         progress = self.progress

@@ -190,14 +190,18 @@ class TaskResult(Generic[R]):
         return self.result
 
     def __await__(self) -> Generator[Any, None, R]:
-        """Wait without blocking the event loop; ``await result`` returns what the function did."""
+        """Wait without blocking the event loop; ``await result`` returns what the function did.
+
+        It may be awaited in any loop, also several times, and with ``asyncio.wait_for``: when that
+        gives up, the task goes on.
+        """
         return self._wait_in_loop().__await__()
 
     async def _wait_in_loop(self) -> R:
-        import asyncio
+        # Only here: most applications never need asyncio.
+        from autocron.awaiting import pause_between
 
-        for pause_seconds in self._pauses(None):
-            await asyncio.sleep(pause_seconds)
+        await pause_between(self._pauses(None), self._source.clock)
         return self.result
 
     def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:

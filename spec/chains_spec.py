@@ -22,6 +22,7 @@ refused, and so there are no cycles.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,11 @@ class DescribeMap:
         assert group[1].result == "b"
         assert (group.is_ready, group.progress) == (True, Progress(3, 3))
         assert group.wait() == ["a", "b", "c"]
+
+        async def wait():
+            return await group
+
+        assert asyncio.run(wait()) == ["a", "b", "c"]
 
     def it_says_what_it_is_called_with(self, session, fetch):
         with pytest.raises(InvalidTask, match="map: 5 is not iterable; expected what the function"):

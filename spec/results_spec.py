@@ -10,6 +10,11 @@ more than 64 Mi characters as text, is a failure of the task; so it is in a work
 ``is_ready`` (true for a failed task too), ``is_waiting`` (true until it is ready, so also while the
 task runs), ``has_error``, ``error_message`` (``"ValueError: text"``), ``traceback`` and ``result``.
 ``wait(timeout)`` and ``await`` wait for the result, and ``cancel()`` takes the call back.
+
+**In an event loop** ``await result`` leaves the loop to others: no thread is made for it, and all
+that are awaited together are looked at 2,000 times a second at most. A coroutine function that is
+called in place runs to its end before the call returns, in a loop of its own, also where the
+caller's loop is running.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import pytest
 
 import autocron
 from autocron import testing
+from autocron.awaiting import pause_between
 from autocron.core.errors import ResultNotReady, TaskFailed, WaitTimeout
 from autocron.result import TaskResult
 from autocron.shell.invoke import MAX_RESULT
@@ -135,6 +141,35 @@ class DescribeACallInPlace:
             return 42
 
         assert answer().result == 42
+
+    def it_runs_a_coroutine_function_also_for_a_caller_in_an_event_loop(self, app):
+        """As a handler of an async framework is, when the lock is on."""
+        loops = []
+
+        @app.delay
+        async def answer(number):
+            await asyncio.sleep(0)
+            loops.append(asyncio.get_running_loop())
+            return number, autocron.current_task().name
+
+        async def handle():
+            result = answer(42)
+            assert result.is_ready
+            return asyncio.get_running_loop(), await result
+
+        loop, (number, name) = asyncio.run(handle())
+        assert (number, name.rpartition(".")[2]) == (42, "answer")
+        assert loop not in loops
+
+    def it_has_in_its_result_what_a_coroutine_function_raised_for_such_a_caller(self, app):
+        @app.delay
+        async def fail():
+            raise ValueError("text")
+
+        async def handle():
+            return fail().error_message
+
+        assert asyncio.run(handle()) == "ValueError: text"
 
     def it_has_no_database_to_look_into(self, app, send):
         with pytest.raises(autocron.StartError, match=r"call autocron.start\(…\) first"):
@@ -294,6 +329,29 @@ class DescribeWaiting:
 
         assert asyncio.run(wait()) == 42
         assert len(slept) == 3
+
+    def it_looks_at_2000_awaited_results_a_second_whatever_their_number(self, bench, monkeypatch):
+        awaited, looks, total_seconds = 500, 20, [0.0]
+        clock = bench.clock
+
+        async def sleep(seconds):
+            slept.append(seconds)
+
+        slept = []
+        monkeypatch.setattr("asyncio.sleep", sleep)
+
+        async def wait_for_all():
+            for _ in range(looks):
+                for _ in range(awaited):
+                    await pause_between([0.05], clock)
+                # As long as the one that was last to be given its turn.
+                total_seconds[0] += max(slept[-awaited:])
+                clock.advance(seconds=max(slept[-awaited:]))
+
+        asyncio.run(wait_for_all())
+        assert looks * awaited / total_seconds[0] == pytest.approx(2000, rel=0.05)
+        # And so each of them has a turn of its own.
+        assert len(set(slept[:awaited])) == pytest.approx(400, rel=0.05)
 
     def it_gives_up_when_the_time_is_over_and_the_task_goes_on(self, bench, waiting):
         result, slept = waiting

@@ -52,7 +52,7 @@ ARROWS = {
         "autocron.schedule_options",
     },
     "autocron.dynamic": {"autocron.core", "autocron.schedule_options", "autocron.zones"},
-    "autocron.group": {"autocron.core", "autocron.result"},
+    "autocron.group": {"autocron.awaiting", "autocron.core", "autocron.result"},
     "autocron.delayed": {
         "autocron.core",
         "autocron.group",
@@ -62,7 +62,8 @@ ARROWS = {
     },
     "autocron.registry": {"autocron.core"},
     "autocron.zones": {"autocron.core"},
-    "autocron.result": {"autocron.core", "autocron.ports"},
+    "autocron.result": {"autocron.awaiting", "autocron.core", "autocron.ports"},
+    "autocron.awaiting": {"autocron.ports"},
     "autocron.inplace": {
         "autocron.app",
         "autocron.core",

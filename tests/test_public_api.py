@@ -173,6 +173,19 @@ async def fetch(url: str) -> bytes:
     return url.encode()
 
 
+@delay(retries=2)
+async def post(url: str) -> int:
+    return len(await fetch.function(url))
+
+
+@cron("0 3 * * *")
+async def sweep() -> None:
+    body: bytes = await fetch("x")
+    print(body, await add.map([1, 2]))
+
+
+body: TaskResult[bytes] = fetch("x")
+size: TaskResult[int] = post.options(seconds=3)("x")
 nothing: None = cleanup()
 one: int = report()
 result: TaskResult[int] = add(1, b=3)
@@ -214,7 +227,8 @@ schedule_name: str = autocron.schedule(add, "0 9 * * *", args=[1], tz="Europe/Be
 
 
 async def use() -> int:
-    return await result
+    await asyncio.gather(result, body)
+    return await asyncio.wait_for(result, 5)
 
 
 def main() -> None:

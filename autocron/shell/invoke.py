@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import traceback
 from types import TracebackType
@@ -169,12 +170,24 @@ def _of_bounded_length(text: str) -> str:
 
 
 def _run_coroutine(awaitable: Any) -> Any:
+    """Run a coroutine to its end in an event loop of its own.
+
+    Where one runs in this thread already, as in a handler of an async framework that calls a task
+    in place, that takes a thread: a loop can not run inside another.
+    """
     import asyncio
 
     async def wait() -> Any:
         return await awaitable
 
-    return asyncio.run(wait())
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(contextvars.copy_context().run, asyncio.run, wait()).result()
 
 
 def failure_of(error: BaseException, file: str = "") -> Failure:
