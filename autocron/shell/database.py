@@ -27,7 +27,7 @@ from autocron.shell.connections import (
     opening,
     store_error,
 )
-from autocron.shell.schema import check_is_ours, prepare
+from autocron.shell.schema import check_is_ours, prepare, prepare_in_memory
 
 Values = Union[Sequence[Any], Mapping[str, Any]]
 
@@ -120,7 +120,10 @@ class Database:
                 self._look_at_file(create)
             connection = connect(*how, mode="rw")
             try:
-                prepare(connection, self.path, self.timeout_seconds)
+                if self.path == MEMORY:
+                    prepare_in_memory(connection)
+                else:
+                    prepare(connection, self.path, self.timeout_seconds)
             except BaseException:
                 connection.close()
                 raise

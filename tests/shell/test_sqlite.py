@@ -18,7 +18,7 @@ from autocron.core.errors import ForeignDatabase, NewerDatabase, StoreError
 from autocron.shell import schema
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import a_task, ids
-from tests.shell.sqlite_tools import execute, refusal
+from tests.shell.sqlite_tools import execute, in_child, refusal
 
 
 def mode(path):
@@ -64,6 +64,17 @@ class TestOpening:
         assert execute(path, "PRAGMA user_version") == [(schema.VERSION,)]
         assert execute(path, "PRAGMA journal_mode") == [("wal",)]
         assert execute(path, "PRAGMA auto_vacuum") == [(2,)]
+
+    def test_databases_in_memory_are_made_like_files_and_share_nothing(self, store):
+        looks = ["SELECT type, name, sql FROM sqlite_master ORDER BY name"]
+        looks += [f"PRAGMA {name}" for name in ("application_id", "user_version", "auto_vacuum")]
+        with closing(SQLiteStore(":memory:")) as first, closing(SQLiteStore(":memory:")) as second:
+            first.add(a_task("one"))
+            for other in (first, second):
+                for sql in looks:
+                    assert other.read("look", sql) == store.read("look", sql)
+            assert [ids(other.find()) for other in (first, second)] == [["one"], []]
+            assert in_child(lambda: ids(SQLiteStore(":memory:").find())) == "[]"
 
     @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
     def test_every_connection_is_as_durable_as_asked(self, path, durability, synchronous):
