@@ -245,6 +245,10 @@ class TaskResult(Generic[R]):
         self._task = self._source.get(self.id)
         return True
 
+    def __deepcopy__(self, memo: Any) -> TaskResult[R]:
+        """Return this one: a copy would stand for the same task (Django copies a test's data)."""
+        return self
+
     def __repr__(self) -> str:
         return f"<TaskResult {self.id} {self.status}>"
 

@@ -20,6 +20,7 @@ caller's loop is running.
 from __future__ import annotations
 
 import asyncio
+import copy
 
 import pytest
 
@@ -281,6 +282,12 @@ class DescribeATaskResult:
         for unknown in ("", 5, None):
             with pytest.raises(autocron.TaskNotFound):
                 app.get_result(unknown)
+
+
+class DescribeACopy:
+    def it_is_the_result_itself_which_stands_for_the_task(self, session, send):
+        result = send("a")
+        assert copy.deepcopy({"result": [result]}) == {"result": [result]}
 
 
 class DescribeWaiting:

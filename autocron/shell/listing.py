@@ -40,12 +40,14 @@ class Filter:
         older_than_seconds: They are in their state for longer than this: waiting since the call,
             running since the attempt began, or ended.
         newer_than_seconds: They are in their state for less than this.
+        search: The name of their function has this in it, or their id begins so.
     """
 
     task: Optional[str] = None
     queue: Optional[str] = None
     older_than_seconds: Optional[float] = None
     newer_than_seconds: Optional[float] = None
+    search: Optional[str] = None
 
     def condition(self, state: TaskState, now: datetime) -> Tuple[str, Dict[str, Any]]:
         """Return the condition in SQL, and its values, for the tasks in one state."""
@@ -65,6 +67,9 @@ class Filter:
         if self.newer_than_seconds is not None:
             clauses.append(f"{_SINCE[state]} > :newer_than")
             values["newer_than"] = _before(now, self.newer_than_seconds)
+        if self.search is not None:
+            clauses.append("(instr(name, :search) OR substr(id, 1, :length) = :search)")
+            values["search"], values["length"] = self.search, len(self.search)
         return " AND ".join(clauses), values
 
 

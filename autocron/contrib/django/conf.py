@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from autocron.app import default_app
 from autocron.core.errors import AutocronError
 from autocron.core.settings import check_number
 from autocron.core.workforce import check_workers
@@ -121,6 +122,16 @@ def read() -> Configuration:
         given.get("ON_COMMIT", True),
         {key.lower(): value for key, value in given.items() if key not in _NO_ARGUMENTS},
     )
+
+
+def database() -> Union[str, os.PathLike[str], None]:
+    """Return the database of the settings, or else that with which this process was started."""
+    named = read().database
+    if named is not None:
+        return named
+    store = getattr(getattr(default_app.service, "backend", None), "store", None)
+    path: Optional[str] = getattr(store, "path", None)
+    return path if path is not None and os.path.isabs(path) else None
 
 
 @receiver(setting_changed)

@@ -52,11 +52,12 @@ class Command(BaseCommand):
         if words[0] in commands() or words[0] in ("--help", "-h", "--version"):
             return main(words)
         configuration = conf.read()
-        if configuration.problems or configuration.database is None:
+        database = conf.database()
+        if configuration.problems or database is None:
             problem = next(iter(configuration.problems), None)
             why = "the settings name no database" if problem is None else problem.message
             raise CommandError(f'{why}; expected AUTOCRON = {{"DATABASE": "project.db", …}}')
-        return main([os.fspath(configuration.database), *words])
+        return main([os.fspath(database), *words])
 
     def _for_each_module(self, words: List[str]) -> int:
         modules = default_app.registry.modules()
