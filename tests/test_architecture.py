@@ -440,3 +440,16 @@ def test_every_exception_derives_from_autocron_error() -> None:
         "autocron.testing.faults.ProcessDeath",
         "autocron.testing.plans.WorkerDied",
     }
+
+
+def test_every_room_stands_on_the_map() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    parts = (PACKAGE, *(PACKAGE / name for name in ("core", "shell", "testing")))
+    rooms = [path.name for part in parts for path in part.glob("*.py") if path.name[0] != "_"]
+    assert [room for room in rooms if room not in page] == []
+
+
+def test_every_part_of_the_specification_stands_in_its_reading_order() -> None:
+    spec = PACKAGE.parent / "spec"
+    page = (spec / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in spec.glob("*_spec.py") if f"`{path.name}`" not in page] == []
