@@ -6,12 +6,15 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import MAX_NAME_LENGTH
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+# The second is the name under which a process that multiprocessing spawns imports it.
+_MAINS = ("__main__", "__mp_main__")
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -63,13 +66,22 @@ class TaskFunction:
             raise TypeError(f"{self.function.__name__}() {error}") from None
 
 
+def main_module() -> ModuleType:
+    """Return the main module, also while a process that multiprocessing spawns imports it."""
+    main = sys.modules["__main__"]
+    spawned = sys.modules.get("__mp_main__")
+    if spawned is None or getattr(main, "__file__", None) is not None:
+        return main
+    return spawned
+
+
 def main_module_name() -> str:
     """Return the name under which the functions of ``__main__`` are known to workers.
 
     ``python -m package.module`` has its name; a script is known by its file's, so that its tasks
     have the same names however it is started.
     """
-    main = sys.modules["__main__"]
+    main = main_module()
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
         return str(spec.name)
@@ -108,7 +120,7 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
             "can not be stored; decorate a function that is given what it needs, and call it from "
             "the method"
         )
-    shown = main_module_name() if module == "__main__" else module
+    shown = main_module_name() if module in _MAINS else module
     name = f"{shown}:{qualname}"
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidTask(
@@ -131,7 +143,7 @@ def _unreachable(module: str, qualname: str) -> Optional[str]:
             f"{qualname} in module {module} is defined inside a function, where no worker can find "
             "it; move it to the top level of its module"
         )
-    if module == "__main__" and getattr(sys.modules["__main__"], "__file__", None) is None:
+    if module in _MAINS and getattr(main_module(), "__file__", None) is None:
         return (
             f"{qualname} was defined at a prompt, where no worker can find it; move it to a module "
             "and import it from there"

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, List, Mapping, Optional, Tuple
 
 from autocron.core.workforce import Workers
-from autocron.registry import main_module_name
+from autocron.registry import main_module, main_module_name
 from autocron.shell.launch import python_executable
 
 # The names under which the store keeps them.
@@ -111,7 +111,7 @@ def describe(
     Returns:
         The application.
     """
-    main = sys.modules["__main__"]
+    main = main_module()
     main_name = main_module_name()
     in_main = main_name in task_modules and getattr(main, "__file__", None) is not None
     return Application(

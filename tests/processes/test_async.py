@@ -89,7 +89,8 @@ def test_each_runs_in_a_loop_and_a_context_of_its_own(world: World) -> None:
         world.await_task(task_id, "succeeded")
     application.do("cancelled = tasks.cancel_oneself()")
     eventually(lambda: application.ask("cancelled.is_ready"), "it has ended")
-    assert application.ask("cancelled.error_message") == "CancelledError: of its own accord"
+    # Before Python 3.9 asyncio loses what it was raised with.
+    assert application.ask("cancelled.error_message").startswith("CancelledError")
     assert application.ask("tasks.pid().wait(60)") == first[3]
 
 

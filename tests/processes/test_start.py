@@ -251,6 +251,39 @@ def test_tasks_of_a_package_that_is_run_with_m_run_under_its_module_name(world: 
     assert other.ask("double(14).wait(60)")[:2] == [42, "pkg.web"]
 
 
+def test_tasks_of_a_script_have_one_name_in_the_processes_that_it_spawns(world: World) -> None:
+    """As ``uvicorn.run("script:app", workers=2)`` does, and multiprocessing on macOS."""
+    world.write(
+        "script.py",
+        f"""
+import multiprocessing, os
+import autocron
+from shared import mark
+
+@autocron.delay
+def double(number):
+    return 2 * number, __name__
+
+served = autocron.start({world.database!r})
+
+def serve():
+    mark("spawned", served, *double(21).wait(60))
+
+if __name__ == "__main__":
+    import obey
+    context = multiprocessing.get_context("spawn")
+    obey.obey(globals())
+""",
+    )
+    application = world.application("script.py")
+    assert application.ask("double(1).wait(60)") == [2, "script"]
+    worker = world.workers
+    application.do("child = context.Process(target=serve); child.start(); child.join()")
+    assert application.ask("child.exitcode") == 0
+    assert [mark.words for mark in world.marks("spawned")] == [("spawned", "True", "42", "script")]
+    assert world.workers == worker
+
+
 def test_a_script_that_starts_unguarded_is_imported_without_harm(world: World) -> None:
     """In the worker its ``start()`` does nothing; what follows it, if it returns, is repeated."""
     world.write(
@@ -417,6 +450,25 @@ def test_a_relative_name_lies_in_the_home_folder_readable_by_its_owner_only(
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     finally:
         world.close()
+
+
+def test_a_home_in_which_nothing_can_be_made_is_refused_naming_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / ".autocron").write_text("in the way")
+    code = (
+        "import autocron\n"
+        "try: autocron.start('project.db')\n"
+        "except autocron.StartError as error: print(error)\n"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )
+    said = asked.stdout.decode()
+    assert f"the folder of '{tmp_path}/.autocron/project.db' can not be made" in said
+    assert "give an absolute path in a folder that exists" in said
 
 
 def test_a_path_object_and_a_link_name_the_same_database(world: World) -> None:
