@@ -28,12 +28,8 @@ CLOCK_STEP_SECONDS = 1.0
 PROGRESS_PAUSE_SECONDS = 0.1
 
 
-class _Ended(NamedTuple):
-    """How an attempt went, until it is stored."""
-
-    outcome: Outcome
-    at: datetime
-    drawn: float
+# How an attempt went, when it ended, and a number that was drawn, until it is stored.
+_Ended = Tuple[Outcome, datetime, float]
 
 
 class Tick(NamedTuple):
@@ -132,11 +128,13 @@ class Engine(Operations):
             claimed, finished, trouble = self._work(self._invoker, self._in_hand, claim)
         elif claim:
             claimed = self._claim()
-        now = self.clock.now()
-        if claimed is not None or trouble is not None:
-            next_at = now
+        if claimed is not None:
+            next_at = claimed.started_at
+        elif trouble is not None:
+            next_at = self.clock.now()
         elif claim:
-            next_at = _earlier(next_at, self.store.next_due_at(now, self._queues))
+            due_at = self.store.next_due_at(self.clock.now(), self._queues)
+            next_at = _earlier(next_at, due_at)
         return Tick(fired, claimed, finished, next_at, trouble)
 
     @property
@@ -202,7 +200,7 @@ class Engine(Operations):
             self._tell("started", task)
             self._told_at, self._untold = -math.inf, None
             outcome = invoker.invoke(task, self)
-            self._ended = _Ended(outcome, self.clock.now(), self._draw())
+            self._ended = (outcome, self.clock.now(), self._draw())
         # What it has told meanwhile has changed it.
         task, ended = self._in_hand or task, self._ended
         try:
@@ -226,23 +224,21 @@ class Engine(Operations):
 
     def _finish_inside(self, task: Task, ended: _Ended) -> List[Change]:
         """Store how an attempt went; return what has changed, the task itself first."""
-        return self._end(
-            task,
-            lambda task: after_attempt(task, ended.outcome, ended.at, ended.drawn),
-            self._untold,
-        )
+        return self._end(task, lambda task: after_attempt(task, *ended), self._untold)
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
-        task = self.store.claimable(self.clock.now(), self._queues)
+        now = self.clock.now()
+        task = self.store.claimable(now, self._queues)
         if task is None:
             return None
-        with self.store.transaction():
-            # If another worker was quicker, there may be more. Whether a lock, or a rate key, is
-            # free can only be known in here.
-            is_free = task.lock is None and task.rate_key is None
-            claimed = self._take(task, self.clock.now()) if is_free else None
-            if claimed is None:
+        claimed = None
+        if task.lock is None and task.rate_key is None:
+            # One swap, which tells whether another worker was quicker: no transaction is needed.
+            claimed = self._take(task, now)
+        if claimed is None:
+            # There may be more. Whether a lock, or a rate key, is free can only be known in here.
+            with self.store.transaction():
                 claimed = self._claim_inside()
         # Only now: what could not be stored is not held.
         self._in_hand = claimed
@@ -273,7 +269,8 @@ class Engine(Operations):
         if settings is not self._stored_settings and settings != self._stored_settings:
             self._stored_settings, self._settings = settings, Settings.read(settings)
         fired = ticker.tick(now, self._stored_settings, stepped_seconds)
-        self._tell_all([("enqueued", task) for task in fired])
+        if fired:
+            self._tell_all([("enqueued", task) for task in fired])
         expires_at = self.expire(now)
         if self._purge_at is None or now >= self._purge_at or stepped_seconds:
             # A full batch means that there is more, so the next step goes on with it.

@@ -154,11 +154,10 @@ class CronTicker:
             self._seen = settings
         due = self._due
         while due and due[0][0] <= now:
-            _, key, plan = due[0]
+            at, key, plan = due[0]
             # Taken off only when all is stored: a full disk must not make us forget the schedule.
             if plan.is_on_time(now):
-                assert plan.due_at is not None
-                self._fire_one(plan, plan.due_at, plan.message, plan.skips, fired)
+                self._fire_one(plan, at, plan.message, plan.skips, fired)
             else:
                 self._fire_owed(plan, now, fired)
             plan.move_on(now)

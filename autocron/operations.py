@@ -323,16 +323,23 @@ class Operations:
             What has changed, the task itself first.
         """
         event = decide(task)
-        after = _told(apply(task, event), progress)
+        after = apply(task, event)
+        if progress is not None:
+            after = changed(after, progress=progress)
         if not self.store.swap(task, after):
             # Somebody may have asked for it to be cancelled.
             again = self._look_again(task)
             if again is None:
                 return []
             event = decide(again)
-            after = _told(apply(again, event), progress)
+            after = apply(again, event)
+            if progress is not None:
+                after = changed(after, progress=progress)
             self.store.swap(again, after)
-        return [(_KINDS[type(event)], after), *self._follow(after)]
+        changes = [(_KINDS[type(event)], after)]
+        if after.feeds:
+            changes += self._follow(after)
+        return changes
 
     def _look_again(self, task: Task) -> Optional[Task]:
         """Return the task in hand as it is stored, unless it is in hand no more."""
@@ -382,8 +389,10 @@ class Operations:
 
 def releases(changes: Sequence[Change], taken: Optional[Task] = None) -> bool:
     """Tell whether the end of a task has released others, but for one that is taken already."""
-    waiting = [task for _, task in changes[1:] if task.state is TaskState.WAITING]
-    return any(taken is None or task.id != taken.id for task in waiting)
+    return len(changes) > 1 and any(
+        task.state is TaskState.WAITING and (taken is None or task.id != taken.id)
+        for _, task in changes[1:]
+    )
 
 
 def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:
@@ -400,7 +409,3 @@ def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:
 
 def _expired(task: Task) -> Failure:
     return Failure("TaskExpired", f"it had not begun at {task.expires_at}, when it expired")
-
-
-def _told(task: Task, progress: Optional[str]) -> Task:
-    return task if progress is None else changed(task, progress=progress)

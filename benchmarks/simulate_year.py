@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from autocron.app import App
 from autocron.core import arguments
-from autocron.testing import plain_store, simulator
+from autocron.testing import plain_tables, simulator
 from autocron.testing.faults import Faults
 from autocron.testing.scenario import Reader
 
@@ -74,7 +74,7 @@ def count_steps(app: App, days: float) -> Counter:
         setattr(owner, name, count)
 
     store = simulation.machine.store
-    assert isinstance(store, plain_store.PlainStore)
+    assert isinstance(store, plain_tables.PlainTables)
     added = store.add
     store.add = lambda task: (added(task), counts.update(["add"]))[0]  # type: ignore
     for name in ("swap", "purge", "swap_schedule"):

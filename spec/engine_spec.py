@@ -232,8 +232,9 @@ class DescribeAClaim:
             engine.tick()
         assert (engine.in_hand, bench.task(task)) == (None, task)
 
-    def it_is_not_held_if_its_commit_fails(self, bench, note, ran):
-        task = bench.call(note)
+    @pytest.mark.parametrize("lock", [None, "k"])
+    def it_is_not_held_if_its_commit_fails(self, bench, note, ran, lock):
+        task = bench.call(note, lock=lock)
 
         class UncommittingStore(FailingStore):
             @contextmanager
@@ -242,6 +243,11 @@ class DescribeAClaim:
                     yield
                     if "commit" in self.failing:
                         self._fail()
+
+            def swap(self, before, after):
+                # A write alone is a transaction, too.
+                with self.transaction():
+                    return self._store.swap(before, after)
 
         store = UncommittingStore(bench.store)
         store.failing = {"commit"}
@@ -265,9 +271,16 @@ class DescribeAClaim:
 
         class RacedStore(FailingStore):
             def transaction(self):
+                self._let_it_be_quicker()
+                return self._store.transaction()
+
+            def swap(self, before, after):
+                self._let_it_be_quicker()
+                return self._store.swap(before, after)
+
+            def _let_it_be_quicker(self):
                 while quicker:
                     quicker.pop()()
-                return self._store.transaction()
 
         taken = bench.engine("slower", store=RacedStore(bench.store)).tick().claimed
         assert bench.task(tasks["first"]).worker == "quicker"

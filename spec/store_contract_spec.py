@@ -52,6 +52,15 @@ from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract import STORE_CHECKS
 from autocron.testing.contract.tools import NOW, a_schedule, a_task
 from autocron.testing.plain_store import PlainStore
+from autocron.testing.plain_tables import PlainTables
+
+# The simulator's store, which has one thread only, keeps all other promises.
+FOR_THREADS = (
+    "check_one_of_many_schedule_swaps_wins",
+    "check_one_of_many_swaps_wins",
+    "check_others_never_see_what_is_undone",
+    "check_transactions_take_turns",
+)
 
 
 @pytest.fixture(params=["file", "memory", "plain"])
@@ -75,6 +84,15 @@ def make_store(request, tmp_path):
 @pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__[6:])
 def it_keeps_the_promise_that(check, make_store):
     check(make_store)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in STORE_CHECKS if check.__name__ not in FOR_THREADS],
+    ids=lambda check: check.__name__[6:],
+)
+def it_keeps_for_one_thread_the_promise_that(check):
+    check(PlainTables)
 
 
 def it_has_each_check_in_the_contract_once():

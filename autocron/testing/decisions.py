@@ -36,7 +36,8 @@ class Decisions:
 
     def duration(self, task: Task) -> timedelta:
         """Return how long an attempt runs: no longer than its timeout, when it is told to end."""
-        duration, timeout_seconds = self._duration(task), task.policy.timeout_seconds
+        duration = self._fixed.get(task.name) or self._duration(task)
+        timeout_seconds = task.policy.timeout_seconds
         if timeout_seconds is None or duration.total_seconds() <= timeout_seconds:
             return duration
         self._late.add((task.id, task.attempt))
@@ -49,9 +50,6 @@ class Decisions:
         return is_late and self._chance.random() < share
 
     def _duration(self, task: Task) -> timedelta:
-        fixed = self._fixed.get(task.name)
-        if fixed is not None:
-            return fixed
         given: Any = self._durations.get(task.name, self._durations.get("", DEFAULT_SECONDS))
         if callable(given):
             given = check_duration(f"the duration of {task.name}", given(self._chance, task))

@@ -174,8 +174,7 @@ class Machine:
             self._plan_supervisor(next_at)
 
     def _note_fired(self, tick: Tick) -> None:
-        for task in tick.fired:
-            self.accepted.append(task.id)
+        self.accepted += [task.id for task in tick.fired]
 
     def _next_step_of(self, keeper: House, tick: Tick) -> Optional[datetime]:
         """Tell when a supervisor that has done a step is to do the next one."""
@@ -240,7 +239,7 @@ class Machine:
     def _plan_worker(self, worker: Worker, at: datetime) -> None:
         true_at = self.clock.true_at
         due_at = worker.due_at = at if at > true_at else true_at
-        self._at(due_at, self._step_worker, worker, due_at)
+        heapq.heappush(self._plan, (due_at, next(self._order), self._step_worker, (worker, due_at)))
 
     def _step_worker(self, worker: Worker, due_at: Optional[datetime] = None) -> None:
         """Step a worker; one that was to be stepped at an instant, only if it still is."""

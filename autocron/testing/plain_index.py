@@ -89,8 +89,9 @@ class _Lane:
         self.groups: Dict[Tuple[Any, ...], List[Entry]] = {}
 
     def put(self, entry: Entry) -> None:
+        """Add a task that has a lock or a rate key."""
         task = entry[3]
-        if (task.lock is None and task.rate_key is None) or task.expires_at is not None:
+        if task.expires_at is not None:
             heapq.heappush(self.heap, entry)
             return
         group = self.groups.setdefault((task.lock, task.limit, task.rate_key), [])
@@ -127,7 +128,10 @@ class DueOrder:
         if lane is None:
             lane = self._lanes[place] = _Lane()
             insort(self._order, place)
-        lane.put(entry)
+        if task.lock is None and task.rate_key is None:
+            heapq.heappush(lane.heap, entry)
+        else:
+            lane.put(entry)
         if self._horizon is not None and task.run_at > self._horizon:
             heapq.heappush(self._later.setdefault(task.queue, []), entry)
 
@@ -145,14 +149,14 @@ class DueOrder:
         task = entry[3]
         return self._stored.get(task.id) is task
 
-    def claimable(self, now: datetime, is_open: Callable[[str], bool]) -> Optional[Task]:
-        """Return the task to run next at an instant, of the queues that are open."""
+    def claimable(self, now: datetime, is_open: Optional[Callable[[str], bool]]) -> Optional[Task]:
+        """Return the task to run next at an instant, of the queues that are open; None is all."""
         best: Optional[Entry] = None
         level = 0
         for place in self._order:
             if best is not None and place[0] != level:
                 break
-            if is_open(place[1]):
+            if is_open is None or is_open(place[1]):
                 head = self._head(self._lanes[place], now)
                 if head is not None and (best is None or head < best):
                     best, level = head, place[0]
@@ -172,7 +176,9 @@ class DueOrder:
                     self._offer_next(lane, task)
             elif entry[0] > now:
                 break
-            elif self._may_begin(task, now):
+            elif (
+                task.lock is None and task.rate_key is None and task.expires_at is None
+            ) or self._may_begin(task, now):
                 head = entry
                 break
             else:
@@ -203,7 +209,9 @@ class DueOrder:
         free_at = self._busy.get(task.rate_key)
         return free_at is None or free_at <= now
 
-    def next_due_at(self, after: datetime, is_open: Callable[[str], bool]) -> Optional[datetime]:
+    def next_due_at(
+        self, after: datetime, is_open: Optional[Callable[[str], bool]]
+    ) -> Optional[datetime]:
         """Return the earliest due time after an instant; asked of ever later ones, in no time."""
         if self._horizon is None or after < self._horizon:
             self._later = self._entries(after)
@@ -212,7 +220,11 @@ class DueOrder:
         for queue, later in self._later.items():
             while later and (later[0][0] <= after or not self._counts(later[0])):
                 heapq.heappop(later)
-            if later and is_open(queue) and (found is None or later[0][0] < found):
+            if (
+                later
+                and (is_open is None or is_open(queue))
+                and (found is None or later[0][0] < found)
+            ):
                 found = later[0][0]
         for free_at in self._busy.values():
             if free_at > after and (found is None or free_at < found):

@@ -34,7 +34,7 @@ from autocron.testing.clock import Instant
 from autocron.testing.faults import Faults
 from autocron.testing.machine import Machine
 from autocron.testing.mishaps import MachineInTrouble
-from autocron.testing.plain_store import PlainStore
+from autocron.testing.plain_tables import PlainTables
 from autocron.testing.recorder import Recorder
 from autocron.testing.scenario import (
     FOREVER,
@@ -333,7 +333,7 @@ def _no_zone(name: str) -> tzinfo:
 
 def _make_store(given: Union[str, os.PathLike[str]]) -> Store:
     if given == PLAIN:
-        return PlainStore()
+        return PlainTables()
     if isinstance(given, (str, os.PathLike)):
         path = os.fspath(given)
         made = SQLiteStore(path, durability="normal")

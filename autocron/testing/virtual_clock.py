@@ -29,7 +29,7 @@ class VirtualClock:
     def move(self, true_at: datetime) -> None:
         """Let time pass until an instant."""
         self.true_at = true_at
-        self._now = true_at + self.offset
+        self._now = true_at + self.offset if self.offset else true_at
 
     def step(self, seconds: float) -> None:
         """Set the wall clock; no time passes."""
@@ -38,4 +38,4 @@ class VirtualClock:
 
     def true(self, wall_at: datetime) -> datetime:
         """Return when the wall clock will show an instant, if nobody sets it before."""
-        return wall_at - self.offset
+        return wall_at - self.offset if self.offset else wall_at
