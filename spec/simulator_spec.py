@@ -229,6 +229,52 @@ class DescribeCalls:
         assert first.to_json() == second.to_json()
 
 
+class DescribeWorkersForQueues:
+    """As in production, a worker may be there for some queues only."""
+
+    @pytest.mark.parametrize("workers", [{"slow": 1, "*": 1}, "slow=1,*=1"])
+    def it_lets_each_take_tasks_of_its_own(self, shop, workers):
+        calls = [
+            ("2024-01-01 10:00", shop.mail.options(queue=queue), ("b",))
+            for queue in ("fast", "slow", "fast", "slow", "slow")
+        ]
+        plan = simulate(
+            shop,
+            start="2024-01-01 09:30",
+            end="2024-01-01 10:19",
+            tz="UTC",
+            workers=workers,
+            enqueue=calls,
+            durations={"mail": 60},
+        )
+        runs = [(run.worker, f"{run.started_at:%H:%M}") for run in plan.runs("mail")]
+        assert sorted(runs) == [
+            # The first one takes two of "slow", the other one what is left of any queue.
+            ("worker-1", "10:00"),
+            ("worker-1", "10:01"),
+            ("worker-2", "10:00"),
+            ("worker-2", "10:01"),
+            ("worker-2", "10:02"),
+        ]
+        assert [run.worker for run in plan.runs("poll")] == ["worker-2"] * 2
+        assert plan.workers == 2
+
+    def it_leaves_tasks_of_other_queues_waiting(self, shop):
+        plan = simulate(shop, start="2024-01-01", days=1, tz="UTC", workers={"mail": 3})
+        assert (plan.entries, plan.workers) == ([], 3)
+
+    def it_wakes_the_next_one_if_there_is_nothing_for_the_first(self, shop):
+        plan = simulate(
+            shop,
+            start="2024-01-01",
+            days=1,
+            tz="UTC",
+            workers={"a": 1, "b": 1, "default": 1, "c": 1},
+        )
+        assert {run.worker for run in plan.runs("poll")} == {"worker-3"}
+        assert {run.late_seconds for run in plan.runs("poll")} <= {0.0, 1.0}
+
+
 class DescribeFaults:
     @table("""
     crashes                              | outcomes               | workers
@@ -507,7 +553,10 @@ class DescribeBadInput:
     {"days": None, "end": "2023-12-31"}               | is not after start
     {"start": 5}                                      | start: 5 is no instant
     {"start": "soon"}                                 | 'soon' is no instant; expected a datetime
-    {"workers": 0}                                    | workers: 0 is not a whole number from 1
+    {"workers": 0}                                    | workers: 0 would run nothing; expected at
+    {"workers": -1}                                   | workers: -1 is not a whole number from 0
+    {"workers": {"mail": 0}}                          | workers: mail: 0 is not a whole number of
+    {"workers": "mail"}                               | workers: 'mail' is not a whole number of
     {"seed": "x"}                                     | seed: 'x' is no whole number
     {"durations": {"nightli": 3}}                     | did you mean 'nightly'
     {"durations": {"nothing at all": 3}}              | known are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from datetime import datetime
@@ -18,6 +19,7 @@ from autocron.cli.arguments import (
 from autocron.cli.formatting import Screen
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.errors import AutocronError
+from autocron.core.workforce import InvalidWorkers, Workers, parse_workers
 from autocron.shell.clock import SystemClock
 
 _ABOUT = """\
@@ -52,7 +54,11 @@ def run(words: List[str]) -> int:
     parser.add_argument("--days", type=_days, metavar="N", help="how many days (default 7)")
     parser.add_argument("--tz", metavar="ZONE", help=ZONE_OF_SCHEDULES)
     parser.add_argument(
-        "--workers", type=whole_number(1, 1000), default=1, metavar="N", help="default 1"
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="how many, or how many for which queues: default=2,mail=1 (default 1)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, 10**9), default=0, metavar="N", help="of all chance"
@@ -124,6 +130,13 @@ def _play(options: Any) -> Any:
         False,
     )
     return play(scenario)
+
+
+def _workers(text: str) -> Workers:
+    try:
+        return parse_workers(text)
+    except InvalidWorkers as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _days(word: str) -> float:

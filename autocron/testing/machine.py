@@ -219,7 +219,8 @@ class Machine:
 
     def _start_worker(self, slot: int) -> None:
         number = self._names[slot] = self._names.get(slot, 0) + 1
-        worker = Worker(f"worker-{slot}" + (f".{number}" if number > 1 else ""), slot)
+        name = f"worker-{slot}" + (f".{number}" if number > 1 else "")
+        worker = Worker(name, slot, self.scenario.queues_of(slot))
         worker.invoke = self._deciding.invoke  # type: ignore[method-assign]
         worker.engine = Engine(
             self.used_store,
@@ -230,6 +231,7 @@ class Machine:
             invoker=worker,
             worker=worker.name,
             draw=self.chance.random,
+            queues=worker.queues,
         )
         worker.step = self._steps(worker.engine, is_worker=True)
         self.workers.append(worker)
@@ -349,8 +351,16 @@ class Machine:
             if worker.task is None:
                 self._wakes -= 1
                 self._step_worker(worker)
+                if worker.queues is not None and worker.task is None:
+                    self._pass_on(worker)
                 return
         self._wakes = 0  # All are busy, and look for the next task when they end theirs.
+
+    def _pass_on(self, woken: Worker) -> None:
+        """Let all others look: what has woken this worker was nothing for its queues."""
+        for worker in list(self.workers):
+            if worker is not woken and worker.task is None and worker in self.workers:
+                self._step_worker(worker)
 
     # -- pieces -------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from autocron.testing.timeline import is_called
 
 Named = Union[Callable[..., Any], str]
 Duration = Union[timedelta, float, Callable[[random.Random, Task], Any]]
+Queues = Optional[Tuple[str, ...]]
 Chance = Union[float, Callable[[random.Random, Task], bool]]
 
 DEFAULT_SECONDS = 1.0
@@ -43,6 +44,7 @@ class Scenario:
         start_at: The first instant.
         end_at: The first instant that is not played any more.
         workers: How many workers there are.
+        queues: The queues of each of them; None, or one beyond the end, is any.
         seed: The seed of all chance.
         durations: How long the functions run, by name; ``""`` is for all others.
         failures: Whether they fail, likewise.
@@ -83,6 +85,11 @@ class Scenario:
     power_cut_rate: float = 0.0
     faults_until: datetime = FOREVER
     calls_functions: bool = False
+    queues: Sequence[Queues] = ()
+
+    def queues_of(self, slot: int) -> Queues:
+        """Return the queues of the worker in a place, counted from 1."""
+        return self.queues[slot - 1] if slot <= len(self.queues) else None
 
     @property
     def zone(self) -> tzinfo:

@@ -23,6 +23,7 @@ from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Unio
 from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.core.task import Message, Task
+from autocron.core.workforce import Group, InvalidWorkers, check_workers, groups, parse_workers
 from autocron.engine import Engine
 from autocron.ports import Store
 from autocron.registry import TaskFunction
@@ -57,7 +58,7 @@ def simulate(
     days: Optional[float] = None,
     end: Optional[Instant] = None,
     tz: Union[str, tzinfo, None] = None,
-    workers: int = 1,
+    workers: Union[int, Mapping[str, int], str] = 1,
     seed: int = 0,
     durations: Any = None,
     failures: Any = None,
@@ -80,7 +81,8 @@ def simulate(
         days: How many days to play, on the calendar of ``tz``.
         end: Instead of ``days``, the instant up to which to play.
         tz: The zone of schedules that name none; None is the App's.
-        workers: How many workers there are.
+        workers: How many workers there are; or how many for which queues, as for
+            :func:`autocron.start`: ``{"mail": 1, "*": 2}``, or as text, ``"mail=1,*=2"``.
         seed: The seed of all chance.
         durations: How long tasks run: seconds, a timedelta, or a callable that is given the
             ``random.Random`` of the simulation and the Task and returns either; or a dictionary of
@@ -120,7 +122,7 @@ def read_scenario(
     start: Instant,
     days: Optional[float],
     end: Optional[Instant],
-    workers: int,
+    workers: Union[int, Mapping[str, int], str],
     seed: int,
     durations: Any,
     failures: Any,
@@ -136,8 +138,7 @@ def read_scenario(
     end_at = reader.end(start_at, days, end)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise AutocronError(f"seed: {seed!r} is no whole number")
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1000:
-        raise AutocronError(f"workers: {workers!r} is not a whole number from 1 to 1000")
+    wanted = _workers(workers)
     faults = Faults() if faults is None else faults
     rate, instants, attempts = _crashes(reader, crashes)
     until = faults.until
@@ -153,7 +154,8 @@ def read_scenario(
         zone_name=reader.zone_name,
         start_at=start_at,
         end_at=end_at,
-        workers=workers,
+        workers=sum(group.size for group in wanted),
+        queues=[group.queues for group in wanted for _ in range(group.size)],
         seed=seed,
         durations=reader.by_name("durations", durations, check_duration),
         failures=reader.by_name("failures", failures, check_chance),
@@ -347,6 +349,17 @@ def _make_store(given: Union[str, os.PathLike[str]]) -> Store:
     raise AutocronError(
         f"store: {given!r} is none of 'plain', ':memory:' and the absolute path of a new database"
     )
+
+
+def _workers(given: Union[int, Mapping[str, int], str]) -> List[Group]:
+    """Return the wanted workers; there is no simulation without one."""
+    try:
+        wanted = groups(parse_workers(given) if isinstance(given, str) else check_workers(given))
+    except InvalidWorkers as error:
+        raise InvalidWorkers(f"workers: {error}") from None
+    if not wanted[0].size:
+        raise InvalidWorkers("workers: 0 would run nothing; expected at least 1")
+    return wanted
 
 
 def _crashes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
@@ -58,6 +58,7 @@ class Worker:
     """A worker process.
 
     Attributes:
+        queues: The queues of which it takes tasks; None is any.
         task: What it holds; None while it is idle.
         is_leaving: Whether it takes nothing more.
         is_stalled: Whether it was taken for dead.
@@ -65,9 +66,10 @@ class Worker:
         due_at: When it steps next; a step that was planned for another instant is off.
     """
 
-    def __init__(self, name: str, slot: int) -> None:
+    def __init__(self, name: str, slot: int, queues: Optional[Tuple[str, ...]] = None) -> None:
         self.name = name
         self.slot = slot
+        self.queues = queues
         self.engine: Any = None
         self.step: Callable[..., Tick]
         self.task: Optional[Task] = None
