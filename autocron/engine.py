@@ -253,12 +253,17 @@ class Engine(Operations):
         running = apply(task, Claimed(self._worker, now))
         if not self.store.swap(task, running):
             return None
-        rate_key, rate = task.rate_key, task.policy.rate
-        if rate_key is not None and rate is not None:
+        rate_key = task.rate_key
+        if rate_key is not None:
+            self._note_start(rate_key, task, now)
+        return running
+
+    def _note_start(self, rate_key: str, task: Task, now: datetime) -> None:
+        rate = task.policy.rate
+        if rate is not None:
             starts = [now, *self.store.starts(rate_key, rate.count - 1)]
             until_at = now + timedelta(seconds=rate.seconds)
             self.store.put_start(rate_key, now, until_at, rate.free_at(starts))
-        return running
 
     # -- keeping house ----------------------------------------------------------------------
 

@@ -59,10 +59,10 @@ class InHand:
     def is_alike(before: Task, after: Task) -> bool:
         """Tell whether a task stands in the same places before and after a change."""
         return (
-            before.schedule is after.schedule
+            before.after is after.after
+            and before.schedule is after.schedule
             and before.unique is after.unique
             and before.group is after.group
-            and before.after is after.after
         )
 
 
