@@ -925,6 +925,8 @@ class DescribeThePickleSerializer:
         assert list(json.loads(text)) == ["$pickle"]
 
     @given(VALUES)
+    @example({"$pickle": "", "b": None})
+    @example({"$pickle": "gA==", "b": "c"})
     def it_loads_the_text_of_the_json_serializer_too(self, value):
         assert anatomy(pickled.load_result(dump_result(value))) == anatomy(value)
         assert pickled.load_call(dump_call((1,), {"a": 2})) == ((1,), {"a": 2})

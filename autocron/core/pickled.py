@@ -67,7 +67,7 @@ def load_call(text: str) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
     Raises:
         NotStorable: The text is damaged, or a class in it can not be found or made any more.
     """
-    if not text.startswith(_START):
+    if not _is_pickled(text):
         return arguments.load_call(text)
     what = "the stored arguments"
     call = _load(text, what)
@@ -112,9 +112,14 @@ def load_result(text: str) -> Any:
     Raises:
         NotStorable: The text is damaged, or a class in it can not be found or made any more.
     """
-    if not text.startswith(_START):
+    if not _is_pickled(text):
         return arguments.load_result(text)
     return _load(text, "the stored result")
+
+
+def _is_pickled(text: str) -> bool:
+    # A dictionary of the JSON serializer that begins so has more keys: with one it is escaped.
+    return text.startswith(_START) and text.find('"', len(_START)) in (-1, len(text) - len(_END))
 
 
 def _dump(value: Any) -> str:
