@@ -179,6 +179,17 @@ class DescribeAFinish:
         assert bench.task(task) == held
         assert other.tick().finished.state is TaskState.SUCCEEDED
 
+    def it_does_not_count_if_it_is_of_an_earlier_attempt(self, bench, note, ran):
+        task = bench.call(note, 1)
+        before, after = bench.engine("namesake"), bench.engine("namesake")
+        before.tick()
+        bench.engine().reclaim("namesake", charged=True)
+        after.tick()
+        held = bench.task(task)
+        assert before.tick().finished is None
+        assert bench.task(task) == held
+        assert after.tick().finished.attempt == 2
+
     def it_wakes_nobody_where_nothing_waited_for_it(self, bench, note):
         bench.call(note)
         before = bench.wakes.count

@@ -223,6 +223,9 @@ class DescribeAPolicy:
         assert load_policy(text) == policy
         assert (text is None) == (policy == PLAIN)
 
+    def it_is_no_text_if_it_asks_for_nothing(self):
+        assert dump_policy(PLAIN) is None
+
     def it_leaves_out_what_a_newer_one_has_added(self):
         assert load_policy('{"colour": "red", "retries": 2}') == Policy(retries=2)
 

@@ -60,7 +60,7 @@ def dump_policy(policy: Policy) -> Optional[str]:
     }
     if policy.rate is not None:
         given["rate"] = [policy.rate.count, policy.rate.seconds]
-    return json.dumps(given, sort_keys=True) if given else None
+    return json.dumps(given) if given else None
 
 
 @lru_cache(maxsize=1024)
