@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 
 def test_it_shows_the_database_of_the_settings(project):
@@ -51,3 +54,25 @@ def test_it_may_be_called_from_code(project):
     )
     assert "shop.tasks:nightly" in told
     assert "autocron ended with the code 1" in told
+
+
+def test_it_runs_the_workers_of_an_application_that_only_enqueues(project):
+    settings = "AUTOCRON['WORKERS'] = 0"
+    project.run("migrate", settings=settings)
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "autocron", "--run", "--workers", "1"],
+        cwd=str(project.folder),
+        env=project.environ(settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            said = next(line for line in running.stderr if "ready" in line or "rror" in line)
+            assert "ready" in said
+            code = "from shop.tasks import welcome; print(welcome('ada').wait(30))"
+            assert project.server(code, settings) == "Welcome, ada, one of 0\n"
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.stderr.read()
+    assert running.returncode == 0
