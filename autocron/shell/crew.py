@@ -28,9 +28,6 @@ _KILL_MARGIN_SECONDS = 1.5
 LATE_SECONDS = 15.0
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
 
-# path -> modification time in nanoseconds and size; None if it can not be read
-Fingerprints = Mapping[str, Optional[Sequence[int]]]
-
 
 def fingerprint(path: str) -> Optional[Tuple[int, int]]:
     """Return modification time and size of a file, or None if it can not be read."""

@@ -1,7 +1,8 @@
 """Each test gets a world of its own, and leaves nothing of it behind.
 
 Tests that mostly wait, for a grace or for the next second of a schedule, are marked so; they are
-run side by side, all of them when the first one's turn comes.
+run side by side, all of them when the first one's turn comes. (Under ``pytest -n`` each takes its
+turn, since other processes go on meanwhile.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def world(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Optional[World]]:
-    if request.node.get_closest_marker("mostly_waits"):
+    # A process of pytest-xdist knows only that it will be given some of them, and not which.
+    is_alone = not hasattr(request.config, "workerinput")
+    if is_alone and request.node.get_closest_marker("mostly_waits"):
         _begin_those_that_wait(request.session, tmp_path_factory)
         # It has its world already, and closes it in its own time.
         yield None
