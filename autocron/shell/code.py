@@ -31,6 +31,8 @@ logger = logging.getLogger("autocron")
 
 # Where the store keeps which tracebacks of imports were shown.
 IMPORT_ERRORS = "import_errors"
+# What stands in the place of a module's name where that is set up, and its URLs are imported.
+DJANGO_PROJECT = "the Django project"
 
 
 class Code:
@@ -89,7 +91,7 @@ class Code:
 
     def _set_django_up(self) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", self._application.django or "")
-        self._guarded("the Django project", lambda: importlib.import_module("django").setup())
+        self._guarded(DJANGO_PROJECT, lambda: importlib.import_module("django").setup())
 
     def _import_urls(self) -> None:
         """Import Django's URLs, if it is set up: so cron functions in views are known."""
@@ -97,7 +99,7 @@ class Code:
         if conf is not None and conf.settings.configured:
             urls = getattr(conf.settings, "ROOT_URLCONF", None)
             if urls:
-                self._guarded("the Django project", lambda: importlib.import_module(urls))
+                self._guarded(DJANGO_PROJECT, lambda: importlib.import_module(urls))
 
     def _find_own_app(self, name: str) -> None:
         """Look for the App of ``MODULE:APP``."""

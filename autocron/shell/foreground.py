@@ -20,6 +20,7 @@ from autocron.core.settings import Settings
 from autocron.core.workforce import Workers
 from autocron.shell.application import apart
 from autocron.shell.clock import SystemClock
+from autocron.shell.code import DJANGO_PROJECT
 from autocron.shell.output import guard_output, log_to_stderr
 from autocron.shell.ownership import Lock, RunFolder, Share, acquire, holder, is_shared
 from autocron.shell.paths import database_path
@@ -85,8 +86,9 @@ class Foreground:
         if self._is_ready:
             return True
         self._is_ready = True
-        names = [*self._wanted.modules, self._wanted.app or ""]
-        self.broken = sorted(set(broken).intersection(names))
+        app = self._wanted.app or ""
+        names = {*self._wanted.modules, app, app.partition(":")[0], DJANGO_PROJECT}
+        self.broken = sorted(names.intersection(broken))
         if self.broken:
             return False
         logger.info("ready: the application is imported, and its tasks are run")

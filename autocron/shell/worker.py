@@ -36,7 +36,13 @@ from autocron.shell.local import LocalBackend
 from autocron.shell.log_records import mark_records
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output, log_at_last_resort
-from autocron.shell.ownership import RunFolder, acquire, is_shared, wait_until_unshared
+from autocron.shell.ownership import (
+    RunFolder,
+    acquire,
+    holder,
+    is_shared,
+    wait_until_unshared,
+)
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.telling import PromptInvoker
@@ -164,6 +170,7 @@ class Worker:
             observer=app.hooks,
         )
         self._loop(engine, code, service)
+        self._see_to_supervisor()
         flush_output()
         # What user code has left behind (threads, exit handlers) must not keep the process.
         os._exit(0)
@@ -303,6 +310,7 @@ class Worker:
         # Wait out the grace; a second word changes nothing.
         threading.Event().wait(self._terms.stop_grace)
         self._hand_back()
+        self._see_to_supervisor()
         flush_output()
         os._exit(0)
 
@@ -332,6 +340,11 @@ class Worker:
         if is_shared_still:
             # The task in hand may take its time for as long as its application lives.
             wait_until_unshared(self._folder.application)
+
+    def _see_to_supervisor(self) -> None:
+        """Start one at last, if it was killed while it saw us leave and the application lives."""
+        if holder(self._folder.supervisor) is None and is_shared(self._folder.application):
+            launch_supervisor(self._database)
 
     def _leave(self) -> None:
         self._is_leaving = True

@@ -207,6 +207,18 @@ def test_a_module_that_can_not_be_imported_is_exit_code_4(
     assert world.background() == []
 
 
+def test_so_are_an_app_that_can_not_be_imported_and_a_django_project(
+    service: Service, world: World
+) -> None:
+    world.allows_tracebacks = True
+    world.write("own.py", "raise RuntimeError('broken here')")
+    assert service.run("own:app").wait() == 4
+    assert "not served: can not import own, from" in world.said()
+    project = {"DJANGO_SETTINGS_MODULE": "no_such_settings"}
+    assert service.run("tasks", environment=project).wait() == 4
+    assert "not served: can not import the Django project, from" in world.said()
+
+
 def test_a_locked_database_is_exit_code_1(service: Service, world: World) -> None:
     world.store.open()
     world.store.put_settings({"autocron_lock": "on"})

@@ -253,3 +253,23 @@ def test_a_worker_that_outlived_its_supervisor_leaves_with_the_application(world
     assert not is_alive(begun.pid)
     task = world.task(task_id)
     assert (task.state.value, task.attempt, task.deaths) == ("waiting", 0, 0)
+
+
+@pytest.mark.mostly_waits
+def test_a_supervisor_killed_while_its_last_worker_leaves_is_followed_by_the_next(
+    world: World,
+) -> None:
+    """That worker listens to nobody any more; it looks once more when it goes."""
+    application = world.application()
+    application.do("held = tasks.hold('it')")
+    (begun,) = world.await_marks("begin", "it")
+    os.kill(begun.pid, signal.SIGTERM)
+    supervisor = world.await_supervisor()
+    # It hears that in a moment, and shows no sign of it. If it does not in time, all is well, too.
+    for _ in range(300):
+        application.ask("'a moment'")
+    world.kill(supervisor, *(pid for pid in world.workers if pid != begun.pid))
+    # Without a call, which would see to it, too.
+    world.await_supervisor(other_than=supervisor)
+    world.open_gate("it")
+    assert application.ask("held.wait(60)") > 0
