@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from autocron.app import default_app
 from autocron.contrib.django import conf, discovery
 from autocron.contrib.django.installing import install
-from autocron.contrib.django.transactions import route
+from autocron.contrib.django.transactions import refuse_call, route
 
 logger = logging.getLogger("autocron")
 
@@ -33,8 +33,11 @@ class AutocronConfig(AppConfig):
         from autocron.contrib.django import checks  # noqa: F401  they register themselves
 
         install()
-        default_app.router = route
-        discovery.discover()
+        default_app.router = refuse_call
+        try:
+            discovery.discover()
+        finally:
+            default_app.router = route
         configuration = conf.read()
         if configuration.problems:
             problem = configuration.problems[0]

@@ -8,7 +8,7 @@ from typing import Any, List, Optional, Union
 from django.db import connections, transaction
 
 from autocron.contrib.django import conf
-from autocron.core.errors import InvalidTask
+from autocron.core.errors import InvalidTask, StartError
 from autocron.held import HeldCalls
 from autocron.ports import Clock
 from autocron.serving import Route, Taker
@@ -36,10 +36,23 @@ def route(taker: Taker, clock: Clock, on_commit: Union[bool, str, None]) -> Opti
     return HeldCalls(taker, clock, new_id, holds) if holds else None
 
 
+def refuse_call(taker: Taker, clock: Clock, on_commit: Union[bool, str, None]) -> Optional[Route]:
+    """Refuse the calls that are made while the tasks of the apps are imported.
+
+    Raises:
+        StartError: Always.
+    """
+    raise StartError(
+        "a delayed function is called at the top level of a module, where each process that "
+        "imports it would call it again; put the call into a function"
+    )
+
+
 def _is_in_transaction(connection: Any) -> bool:
     if connection.in_atomic_block:
         return _is_in_block_of_application(connection)
-    if connection.connection is not None and not connection.get_autocommit():
+    # Not get_autocommit(), which connects, and may not be called in an event loop.
+    if connection.connection is not None and not connection.autocommit:
         raise InvalidTask(
             f"the transactions of the database {connection.alias!r} are managed by hand "
             "(set_autocommit(False)), so nobody says when they are committed: use "

@@ -82,6 +82,15 @@ def test_a_schedule_that_never_fires_is_an_error(project):
     assert "InvalidSchedule: " in told
 
 
+def test_a_task_called_at_import_is_an_error(project):
+    project.write(
+        {"shop/tasks.py": "import autocron\n@autocron.delay\ndef task(): ...\n\ntask()\n"}
+    )
+    told = project.run("check", code=1)
+    assert "(autocron.E006) shop.tasks can not be used: StartError: a delayed function is" in told
+    assert "StartError: a delayed function is called at the top level" in project.server("", code=1)
+
+
 def test_a_task_that_no_worker_can_find_is_an_error(project):
     project.write(
         {
