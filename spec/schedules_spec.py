@@ -254,6 +254,8 @@ class DescribeTheNameOfATask:
         module = types.ModuleType("__main__")
         vars(module).update(main)
         monkeypatch.setitem(sys.modules, "__main__", module)
+        # There once something has imported multiprocessing.
+        monkeypatch.delitem(sys.modules, "__mp_main__", raising=False)
         assert main_module_name() == name
 
         def function(): ...
