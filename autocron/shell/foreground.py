@@ -33,8 +33,8 @@ logger = logging.getLogger("autocron")
 # Exit codes. 1 is any other error, 2 bad use, as everywhere at the command line.
 ASKED_TO_STOP, WENT_WRONG, IS_RUN_ALREADY, CAN_NOT_IMPORT = 0, 1, 3, 4
 
-# A supervisor whose application has ended is gone within this.
-_LEAVING_SECONDS = 20.0
+# A supervisor whose application has ended is gone so long after the grace of its workers.
+_LEAVING_SECONDS = 15.0
 _LEAVING_POLL_SECONDS = 0.1
 
 
@@ -141,11 +141,12 @@ def run(name: str, wanted: Wanted) -> int:
     path = database_path(name)
     store = SQLiteStore(path)
     store.open(create=True)
-    if Settings.read(store.settings()).autocron_lock:
+    settings = Settings.read(store.settings())
+    if settings.autocron_lock:
         raise StartError(f"{path} is locked; unlock it: autocron {name} --set-autocron-lock off")
     folder = RunFolder(path)
     folder.make()
-    lock = _acquire(folder, SystemClock())
+    lock = _acquire(folder, SystemClock(), settings.stop_grace + _LEAVING_SECONDS)
     if lock is None:
         logger.error(
             "%s is served already, by the supervisor with pid %s; an application whose workers run "
@@ -174,9 +175,9 @@ def run(name: str, wanted: Wanted) -> int:
     return ASKED_TO_STOP
 
 
-def _acquire(folder: RunFolder, clock: SystemClock) -> Optional[Lock]:
+def _acquire(folder: RunFolder, clock: SystemClock, patience_seconds: float) -> Optional[Lock]:
     """Take the supervisor's lock; one whose application has ended is waited for."""
-    ends_at = clock.monotonic() + _LEAVING_SECONDS
+    ends_at = clock.monotonic() + patience_seconds
     while True:
         lock = acquire(folder.supervisor)
         if lock is not None or is_shared(folder.application) or clock.monotonic() > ends_at:
