@@ -1,0 +1,6 @@
+from django.urls import path
+from djangoapp import view
+
+urlpatterns = [
+    path("", view.index),
+]
