@@ -6,9 +6,10 @@ Instants are aware UTC datetimes named ``…_at``; durations are named ``…_sec
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.values import made, quick
@@ -198,6 +199,13 @@ class Task:
     history: Tuple[PastAttempt, ...] = ()
 
 
+# What a task has before anything is known of it.
+_BLANK: Dict[str, Any] = {
+    field.name: None if field.default is MISSING else field.default
+    for field in dataclass_fields(Task)
+}
+
+
 def new_task(
     message: Message,
     task_id: str,
@@ -223,7 +231,8 @@ def new_task(
         A waiting task, due at ``message.run_at``, or when its delay has elapsed.
     """
     # All that a message says of it; only the periods become instants.
-    fields = message.__dict__.copy()
+    fields = _BLANK.copy()
+    fields.update(message.__dict__)
     delay_seconds = fields.pop("delay_seconds")
     expires_seconds = fields.pop("expires_seconds")
     unique_seconds = fields.pop("unique_seconds")

@@ -107,7 +107,7 @@ def added(task: Task) -> Tuple[Tuple[str, ...], List[Any]]:
 
 def changed(before: Task, after: Task) -> Tuple[Tuple[str, ...], List[Any]]:
     """Return the columns in which two tasks differ, and their values in the second one."""
-    return _differences(_all_fields(before), _all_fields(after))
+    return _differences(before.__dict__, after.__dict__)
 
 
 def _differences(before: Fields, after: Fields) -> Tuple[Tuple[str, ...], List[Any]]:
@@ -135,12 +135,6 @@ def _differences(before: Fields, after: Fields) -> Tuple[Tuple[str, ...], List[A
 def lane(priority: int, queue: str) -> str:
     """Return the text by which tasks sort: by priority, the highest first, then by queue."""
     return f"{MAX_PRIORITY - priority:03d} {queue}"
-
-
-def _all_fields(task: Task) -> Fields:
-    # A value that was made quickly may leave defaults to its class.
-    fields = task.__dict__
-    return fields if len(fields) == len(_DEFAULTS) else {**_DEFAULTS, **fields}
 
 
 def row_task(row: Sequence[Any]) -> Task:
