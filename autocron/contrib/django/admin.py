@@ -57,7 +57,7 @@ class TaskAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the tasks that match, or do something to those that are marked."""
-        self._check_may_look(request)
+        self._begin(request)
         if request.method == "POST":
             self._act(request, request.POST.getlist("task"))
             return HttpResponseRedirect(request.get_full_path())
@@ -76,14 +76,13 @@ class TaskAdmin(admin.ModelAdmin):
         Raises:
             Http404: There is no such task.
         """
-        self._check_may_look(request)
+        self._begin(request)
         if request.method == "POST":
             self._act(request, [object_id])
             # A discarded task has no page any more.
             is_there = _in_database(lambda database: database.store.get(object_id)) is not None
-            return HttpResponseRedirect(
-                request.path if is_there else reverse(f"{self._site}:autocron_task_changelist")
-            )
+            to_list = reverse("admin:autocron_task_changelist", current_app=self.admin_site.name)
+            return HttpResponseRedirect(request.path if is_there else to_list)
         try:
             detail = _in_database(lambda database: Detail(database, object_id))
         except (Unknown, StoreError) as error:
@@ -94,14 +93,11 @@ class TaskAdmin(admin.ModelAdmin):
 
     # -- pieces ---------------------------------------------------------------------------------
 
-    @property
-    def _site(self) -> str:
-        name: str = self.admin_site.name
-        return name
-
-    def _check_may_look(self, request: HttpRequest) -> None:
+    def _begin(self, request: HttpRequest) -> None:
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
+        # A project may have several admin sites; links lead to the one that is used.
+        request.current_app = self.admin_site.name
 
     def _context(self, request: HttpRequest, title: str, more: Any) -> Any:
         return {

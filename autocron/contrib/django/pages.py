@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
 
+from autocron.cli.formatting import one_line
 from autocron.cli.pieces import (
     outcome,
     progress_of,
@@ -55,7 +56,9 @@ class Row:
     @classmethod
     def of(cls, task: Task) -> Row:
         """Return the row of a task; long texts are cut."""
-        return cls(task, _cut(shown_call(task.payload)), _cut(outcome(task)), task.state.value)
+        return cls(
+            task, _cut(shown_call(task.payload)), _cut(one_line(outcome(task))), task.state.value
+        )
 
 
 class Page:
@@ -210,7 +213,7 @@ class Detail:
         ]
 
     def _error(self) -> str:
-        return "" if self.task.failure is None else self.task.failure.error_message
+        return "" if self.task.failure is None else one_line(self.task.failure.error_message)
 
 
 def _one_of(known: List[str], word: Optional[str]) -> str:

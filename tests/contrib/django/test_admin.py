@@ -72,6 +72,7 @@ TESTS = f"""
             for page in (self.page(p="3"), self.page(path=f"{{LIST}}{{self.failed.id}}/change/")):
                 self.assertNotContains(page, "<script>alert")
                 self.assertContains(page, "&lt;script&gt;alert")
+                self.assertContains(page, "\\\\x1b[31m")
             page = self.page(q="<script>'\\"")
             self.assertContains(page, "&lt;script&gt;&#x27;&quot;")
             self.assertContains(page, "No tasks match")
@@ -138,8 +139,27 @@ TESTS = f"""
             self.assertEqual(answer.status_code, 403)
             self.assertEqual(autocron.get_result(self.failed.id).status, "failed")
 
+        def test_another_admin_site_has_links_of_its_own(self):
+            page = self.page(path="/office/autocron/task/", p="3")
+            self.assertContains(page, f"/office/autocron/task/{{self.failed.id}}/change/")
+            self.assertNotContains(page, '"/admin/')
+            path = f"/office/autocron/task/{{self.failed.id}}/change/"
+            page = self.act("discard", [], path=path)
+            self.assertEqual(page.request["PATH_INFO"], "/office/autocron/task/")
+
         def test_nobody_gets_in_without_logging_in(self):
             self.assertEqual(Client().get(LIST).status_code, 302)
+"""
+
+TWO_SITES = """
+    from autocron.contrib.django.admin import TaskAdmin
+    from autocron.contrib.django.models import Task
+    from django.contrib import admin
+    from django.urls import path
+
+    office = admin.AdminSite(name="office")
+    office.register(Task, TaskAdmin)
+    urlpatterns = [path("admin/", admin.site.urls), path("office/", office.urls)]
 """
 
 NO_DATABASE = """
@@ -156,9 +176,9 @@ NO_DATABASE = """
 
 
 def test_the_pages(project):
-    project.write({"shop/tests.py": TESTS})
+    project.write({"shop/tests.py": TESTS, "urls.py": TWO_SITES})
     told = project.run("test", AUTOCRON_START="0")
-    assert "Ran 11 tests" in told, told
+    assert "Ran 12 tests" in told, told
 
 
 def test_without_a_database(project):
