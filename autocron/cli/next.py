@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import sys
 from datetime import datetime, tzinfo
-from typing import Any, Iterator, List, NamedTuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from autocron import zones
+from autocron.app import App
 from autocron.cli.arguments import (
     ZONE_OF_SCHEDULES,
     Parser,
@@ -60,11 +61,12 @@ def run(words: List[str]) -> int:
     if options.tz is not None:
         read_zone(options.tz)
     module, _, function = options.module.partition(":")
-    reader, _ = read_tasks(options.module if _is_app(options.module) else module, options.tz)
+    is_app = _is_app(module, function)
+    reader, _ = read_tasks(options.module if is_app else module, options.tz)
     now = SystemClock().now()
     after = now if options.after is None else read_after(options.after, reader.zone)
     schedules = [one for one in reader.schedules if one.text is not None]
-    if function and not _is_app(options.module):
+    if function and not is_app:
         name = f"{module}:{function}"
         if name not in reader.functions:
             hint = did_you_mean(name, reader.functions)
@@ -83,18 +85,13 @@ def run(words: List[str]) -> int:
     return 0
 
 
-def _is_app(word: str) -> bool:
-    """Tell whether a word names an App in a module that has been, or can be, imported."""
-    module, _, name = word.partition(":")
+def _is_app(module: str, name: str) -> bool:
+    """Tell whether a name in a module, which is imported for that, is that of an App."""
     if not name:
         return False
-    read_tasks_of = sys.modules.get(module)
-    if read_tasks_of is None:
+    if module not in sys.modules:
         read_tasks(module)
-        read_tasks_of = sys.modules[module]
-    from autocron.app import App
-
-    return isinstance(getattr(read_tasks_of, name, None), App)
+    return isinstance(getattr(sys.modules[module], name, None), App)
 
 
 def _coming(one: Any, zone_name: str, after: datetime) -> Iterator[Coming]:
@@ -107,7 +104,7 @@ def _coming(one: Any, zone_name: str, after: datetime) -> Iterator[Coming]:
         before = at
 
 
-def _row(one: Coming, now: Any) -> List[str]:
+def _row(one: Coming, now: Optional[datetime]) -> List[str]:
     zone = zones.load_zone(one.zone_name)
     has_seconds = len(one.text.split()) == 6
     wait = "" if now is None else f"in {duration((one.at - now).total_seconds())}"
@@ -115,7 +112,7 @@ def _row(one: Coming, now: Any) -> List[str]:
     return [moment(one.at, zone, has_seconds), wait, one.name, one.text, change]
 
 
-def _plain(one: Coming) -> Any:
+def _plain(one: Coming) -> Dict[str, Optional[str]]:
     return {
         "at": instant(one.at),
         "name": one.name,
