@@ -14,6 +14,8 @@ PAGES = [
     ROOT / "docs" / "tasks.md",
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
+README = ROOT / "README.md"
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 _BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.M | re.S)
 
 
@@ -29,6 +31,11 @@ def test_the_examples_do_what_they_say(pytester, monkeypatch):
             assert not path.exists(), f"{name} is shown twice"
             path.write_text(code, encoding="utf-8")
             tests += code.count("def test_")
+    application, test = _PYTHON.findall(README.read_text(encoding="utf-8"))
+    # The test comes first, as in a project: it is what keeps the application from starting.
+    path = pytester.path / "test_readme.py"
+    path.write_text("from autocron import testing\n" + application + test, encoding="utf-8")
+    tests += 1
     assert tests > 15
     result = pytester.runpytest_subprocess(
         "-p", "autocron_pytest", "-p", "no:cacheprovider", "-W", "error"
