@@ -15,7 +15,7 @@ from tests.processes.world import eventually
 _PROMISED_SECONDS = 2.0
 _END_SECONDS = _PROMISED_SECONDS + 8.0
 
-_FLASK, _DJANGO, _STARLETTE = (
+_FLASK, _DJANGO, _OF_UTILS = (
     ("application.py", "application.py"),
     ("djangoapp/view.py", "djangoapp/view.py"),
     ("utils.py", "application.py"),
@@ -49,7 +49,7 @@ _CASES = [
             "the_starlette_app.db",
             needs=("starlette", "uvicorn"),
         ),
-        _STARLETTE,
+        _OF_UTILS,
     ),
     (
         Plan(
@@ -92,14 +92,46 @@ _CASES = [
         ),
         _FLASK,
     ),
+    (
+        Plan(
+            "bottle-reload",
+            "examples/bottle",
+            "python application.py",
+            "the_bottle_app.db",
+            path="/hello",
+            port="8080",
+            needs=("bottle",),
+        ),
+        _OF_UTILS,
+    ),
+    (
+        # It replaces its process by another one of the same number.
+        Plan(
+            "tornado-reload",
+            "examples/tornado",
+            "python application.py",
+            "the_tornado_app.db",
+            port="8888",
+            needs=("tornado",),
+        ),
+        _OF_UTILS,
+    ),
 ]
+# What has these two reload is no option of a command.
+_RELOADING = {
+    "bottle-reload": ("run(host", "run(reloader=True, host"),
+    "tornado-reload": ("web.Application(", "web.Application(debug=True, handlers="),
+}
 
 
 @pytest.mark.parametrize(("plan", "files"), _CASES, ids=lambda value: getattr(value, "name", ""))
 def test_after_a_reload_workers_run_the_new_code(
     plan: Plan, files: Tuple[str, str], sites: Sites
 ) -> None:
-    with sites.serve(plan, is_quick=True) as site:
+    with sites.make(plan, is_quick=True) as site:
+        if plan.name in _RELOADING:
+            site.edit("application.py", *_RELOADING[plan.name])
+        site.start()
         assert "is waiting" in site.get_when_ready()
         site.await_succeeded("do_this_later", 1)
         _change(site, *files)
