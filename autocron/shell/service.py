@@ -42,6 +42,7 @@ from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
 from autocron.shell.main_script import warn_if_unguarded
 from autocron.shell.mode import Mode, Process, decide
+from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
 from autocron.shell.sqlite import SQLiteStore
@@ -289,6 +290,7 @@ def start_service(
     )
     if application.main_file is not None:
         warn_if_unguarded(application.main_file)
+    warn_of_nameless(app.registry.modules(), application.main_name)
     try:
         begin_service(store, folder, application, service.take_share)
     except AutocronError:

@@ -333,6 +333,41 @@ Server().run()
     assert "if __name__ == '__main__':" in world.said()
 
 
+def test_a_module_whose_name_is_not_its_own_is_warned_of(world: World) -> None:
+    """As servers make them that load an application by the path of its file."""
+    path = world.write(
+        "application.wsgi",
+        f"""
+import autocron
+@autocron.delay
+def work(): return 1
+autocron.start({world.database!r})
+""",
+    )
+    world.write(
+        "server.py",
+        f"""
+import sys, types
+module = sys.modules["_wsgi_file"] = types.ModuleType("_wsgi_file")
+module.__file__ = {str(path)!r}
+exec(open(module.__file__).read(), vars(module))
+import obey
+obey.obey(globals())
+""",
+    )
+    world.application("server.py")
+    expected = f"tasks live in '_wsgi_file' ({path}), and no module of that name can be imported"
+    assert expected in world.said()
+
+
+def test_modules_with_names_of_their_own_are_not_warned_of(world: World) -> None:
+    world.write("shop/__init__.py", "")
+    world.write("shop/jobs.py", TASKS)
+    world.write_app(before="import shop.jobs")
+    world.application().ask("shop.jobs.add(1, 1).wait(60)")
+    assert "no module of that name" not in world.said()
+
+
 def test_a_call_at_the_top_level_of_a_module_is_not_repeated_by_its_workers(world: World) -> None:
     world.allows_tracebacks = True
     world.write(
