@@ -737,6 +737,14 @@ class DescribeWhatAFrameworkWraps:
         with pytest.raises(NotStorable):
             dump_call((type("Other", (str,), {})("a"),), {})
 
+    def it_is_kept_as_what_holds_other_values_too(self, monkeypatch):
+        class Bag(list): ...
+
+        monkeypatch.setattr(arguments, "_ENCODERS", dict(arguments._ENCODERS))
+        monkeypatch.setattr(arguments, "_PLAIN_FORMS", {Bag: list})
+        assert load_call(dump_call(([Bag([1, Bag([2])])],), {}))[0] == ([[1, [2]]],)
+        assert "more than 100 levels deep" in str(refusal(nested(101, lambda value: Bag([value]))))
+
 
 class DescribeDepth:
     """Containers may stand in containers 100 levels deep."""

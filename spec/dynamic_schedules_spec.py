@@ -258,6 +258,13 @@ class DescribeEnabled:
         (stored,) = session.backend.schedules()
         assert stored.is_enabled
 
+    def it_is_as_given_where_the_whole_schedule_is_given(self, app, session, report):
+        app.schedule(report, "0 * * * *", name="ada's", args=[1], enabled=False)
+        (stored,) = session.backend.schedules()
+        session.backend.operations.put_schedule(replace(stored, is_enabled=True))
+        (stored,) = session.backend.schedules()
+        assert stored.is_enabled
+
     def it_keeps_what_is_to_run_at_the_start_from_running(self, app, session):
         ran = []
 

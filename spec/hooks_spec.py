@@ -18,8 +18,11 @@ import pytest
 
 from autocron import testing
 from autocron.app import App
+from autocron.core.arguments import dump_call
 from autocron.core.errors import InvalidTask, StoreError
+from autocron.core.task import Message
 from autocron.hooks import KINDS
+from autocron.testing.runner import name_of
 from spec.benches import FailingStore, work
 from spec.zones import at
 
@@ -46,6 +49,10 @@ def told(app):
 def session(app):
     with testing.session(now=NOW, tz="UTC", app=app) as session:
         yield session
+
+
+def a_call(function):
+    return Message(name=name_of(function), payload=dump_call((1,), {}, ()))
 
 
 def kinds(told):
@@ -115,6 +122,30 @@ class DescribeAHook:
         session.travel(hours=1, raise_errors=False)
         assert kinds(told) == ["enqueued", "enqueued", "started", "failed", "cancelled",
                                "enqueued", "started", "succeeded"]  # fmt: skip
+
+    def it_is_told_nothing_of_a_task_that_is_released(self, app, told, session):
+        @app.delay
+        def first(): ...
+
+        @app.delay
+        def second(given): ...
+
+        first.then(second)()
+        session.run_pending()
+        assert kinds(told) == ["enqueued"] * 2 + ["started", "succeeded"] * 2
+
+    def it_has_no_word_for_a_release_and_a_hand_back(self, bench):
+        told = []
+        engine = bench.engine(observer=lambda kind, task: told.append(kind))
+
+        @bench.app.delay
+        def send(given): ...
+
+        bench.engine().enqueue_all([a_call(send)], [a_call(send)], group=False)
+        engine.tick()
+        engine.tick()
+        engine.let_go()
+        assert told == ["started", "succeeded"]
 
     def it_is_told_what_the_function_was_given(self, app, told, session):
         @app.delay

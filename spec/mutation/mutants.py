@@ -76,9 +76,10 @@ class Mutant:
     def change(self) -> Change:
         name = self.name[len(self.module) + 1 :]
         original = name.partition("__mutmut_")[0] + "__mutmut_orig"
+        known_as = self.function.rpartition(":")[2].rpartition(".")[2]
         sources = _spans(self.module).read_function_sources([original, name])
         before, after = (
-            source.replace(f"{given}(", "").splitlines()
+            source.replace(f"{given}(", f"{known_as}(").splitlines()
             for source, given in zip(sources, (original, name))
         )
         told = list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]
