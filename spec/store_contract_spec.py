@@ -53,6 +53,7 @@ from autocron.testing.contract import STORE_CHECKS
 from autocron.testing.contract.tools import NOW, a_schedule, a_task
 from autocron.testing.plain_store import PlainStore
 from autocron.testing.plain_tables import PlainTables
+from spec.strategies import examples
 
 # The simulator's store, which has one thread only, keeps all other promises.
 FOR_THREADS = (
@@ -456,10 +457,8 @@ class PlainStoreHistory(StoreHistory):
         return PlainStore()
 
 
-for history, examples in ((StoreHistory, 60), (PlainStoreHistory, 120)):
-    history.TestCase.settings = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None
-    )
+for history, count in ((StoreHistory, 60), (PlainStoreHistory, 120)):
+    history.TestCase.settings = settings(examples(count), stateful_step_count=25)
 
 
 class DescribeStoreHistory(StoreHistory.TestCase):
