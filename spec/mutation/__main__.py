@@ -57,10 +57,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _mutant_pattern(pattern: str) -> str:
-    pattern = (
-        pattern if pattern.startswith(("autocron.", "planted", "*")) else f"autocron.{pattern}"
-    )
-    return pattern if "x_" in pattern or "*" in pattern else f"{pattern}.*"
+    if not pattern.startswith(("autocron.", "planted", "*")):
+        pattern = f"autocron.{pattern}"
+    is_one = pattern.startswith("planted.")
+    return pattern if is_one or "x_" in pattern or "*" in pattern else f"{pattern}.*"
 
 
 def _run(wanted: Set[str], bugs: List[Planted]) -> None:
