@@ -228,7 +228,7 @@ def test_a_locked_database_is_exit_code_1(service: Service, world: World) -> Non
 
 def test_a_service_of_another_application_is_refused(world: World) -> None:
     application = world.application()
-    world.kill(world.supervisor, *world.workers)
+    world.kill(world.await_supervisor(), *world.await_workers())
     elsewhere = world.folder / "elsewhere"
     for name in ("shared.py", "tasks.py"):
         world.write(f"elsewhere/{name}", (world.folder / name).read_text())

@@ -271,6 +271,8 @@ class World:
 
     def __init__(self, folder: Path, database: Optional[str] = None) -> None:
         self.folder = folder
+        # Not that of another world, whose name begins with the name of this one.
+        self._in_folder = f"{folder}{os.sep}"
         self.database = database or str(folder / "project.db")
         self.run = RunFolder(self.database)
         self.output = folder / "output"
@@ -452,7 +454,7 @@ class World:
                 for application in self._applications:
                     application.end()
                 self.await_end()
-                left = processes_naming(str(self.folder))
+                left = processes_naming(self._in_folder)
                 assert not left, f"left over: {left}"
                 assert self.allows_tracebacks or "Traceback" not in self.said(), self.said()
         finally:
@@ -463,7 +465,7 @@ class World:
                 application.close()
             # A supervisor may just be hiring, so until nothing is found twice.
             for _ in range(20):
-                left = [*self.background(), *processes_naming(str(self.folder))]
+                left = [*self.background(), *processes_naming(self._in_folder)]
                 for pid in left:
                     end_by_force(pid)
                 if not left:
