@@ -132,7 +132,7 @@ def test_the_task_in_hand_of_a_killed_supervisors_worker_is_not_run_twice(world:
     assert (task.attempt, task.deaths) == (1, 0)
     # The worker of the old supervisor has done its last task.
     eventually(lambda: not is_alive(begun.pid), "the end of the old worker")
-    assert world.workers == others
+    eventually(lambda: world.workers == others, "only the new workers are left")
 
 
 def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None:
