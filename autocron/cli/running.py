@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Dict, List, Optional, Tuple
 
 from autocron import zones
@@ -78,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _is_django() -> bool:
-    conf = sys.modules.get("django.conf")
-    is_configured = conf is not None and conf.settings.configured
-    return is_configured or "DJANGO_SETTINGS_MODULE" in os.environ
+    from autocron.shell.application import django_settings
+
+    return django_settings() is not None or "DJANGO_SETTINGS_MODULE" in os.environ
 
 
 def _modules(words: List[str]) -> Tuple[List[str], Optional[str]]:

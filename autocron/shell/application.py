@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass, fields, replace
-from types import ModuleType
 from typing import Any, List, Mapping, Optional, Tuple
 
 from autocron.core.workforce import Workers
@@ -121,7 +120,7 @@ def describe(
         executable=python_executable(),
         main_name=main_name if in_main else None,
         main_file=os.path.abspath(str(main.__file__)) if in_main else None,
-        django=_django_settings(sys.modules.get("django.conf")),
+        django=_django_module(),
         serializer=serializer,
         durability=durability,
         tz=tz,
@@ -152,8 +151,7 @@ def apart(
         directory=here,
         sys_path=tuple(dict.fromkeys(path)),
         executable=python_executable(),
-        django=_django_settings(sys.modules.get("django.conf"))
-        or os.environ.get("DJANGO_SETTINGS_MODULE"),
+        django=_django_module() or os.environ.get("DJANGO_SETTINGS_MODULE"),
         serializer=serializer,
         tz=tz,
         app=app,
@@ -177,8 +175,11 @@ def _root(caller: Mapping[str, Any]) -> str:
     return folder
 
 
-def _django_settings(conf: Optional[ModuleType]) -> Optional[str]:
-    """Return the settings module of Django if it is configured, not merely installed."""
-    if conf is None or not conf.settings.configured:
-        return None
-    return os.environ.get("DJANGO_SETTINGS_MODULE")
+def django_settings() -> Optional[Any]:
+    """Return the settings of Django if it is configured, not merely installed."""
+    conf = sys.modules.get("django.conf")
+    return conf.settings if conf is not None and conf.settings.configured else None
+
+
+def _django_module() -> Optional[str]:
+    return None if django_settings() is None else os.environ.get("DJANGO_SETTINGS_MODULE")

@@ -20,7 +20,13 @@ from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
 from autocron.firing import SERVICE
 from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
-from autocron.shell.application import APPLICATION, MODULES, START, Application
+from autocron.shell.application import (
+    APPLICATION,
+    MODULES,
+    START,
+    Application,
+    django_settings,
+)
 from autocron.shell.crew import fingerprint
 from autocron.shell.service import declared
 
@@ -95,11 +101,9 @@ class Code:
 
     def _import_urls(self) -> None:
         """Import Django's URLs, if it is set up: so cron functions in views are known."""
-        conf = sys.modules.get("django.conf")
-        if conf is not None and conf.settings.configured:
-            urls = getattr(conf.settings, "ROOT_URLCONF", None)
-            if urls:
-                self._guarded(DJANGO_PROJECT, lambda: importlib.import_module(urls))
+        urls = getattr(django_settings(), "ROOT_URLCONF", None)
+        if urls:
+            self._guarded(DJANGO_PROJECT, lambda: importlib.import_module(urls))
 
     def _find_own_app(self, name: str) -> None:
         """Look for the App of ``MODULE:APP``."""

@@ -13,17 +13,16 @@ from tests.frameworks.site import Plan, Site
 PLANS = [
     Plan(
         "awaiting-starlette",
-        "tests/frameworks/applications/starlette",
-        "uvicorn application:app --port {port}",
+        "tests/frameworks/applications",
+        "uvicorn on_starlette:app --port {port}",
         "awaiting.db",
         needs=("starlette", "uvicorn"),
     ),
     Plan(
         "awaiting-tornado",
-        "tests/frameworks/applications/tornado",
-        "python application.py",
+        "tests/frameworks/applications",
+        "python on_tornado.py {port}",
         "awaiting.db",
-        port="8888",
         needs=("tornado",),
     ),
 ]

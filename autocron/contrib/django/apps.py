@@ -42,7 +42,7 @@ class AutocronConfig(AppConfig):
         if configuration.problems:
             problem = configuration.problems[0]
             text = f"{problem.message} ({problem.hint})" if problem.hint else problem.message
-            if not discovery.is_checked():
+            if not discovery.is_command():
                 raise ImproperlyConfigured(text)
             logger.error("autocron is not started: %s", text)
             return

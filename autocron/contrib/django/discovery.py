@@ -37,7 +37,7 @@ def discover() -> None:
         try:
             importlib.import_module(name)
         except AutocronError as error:
-            if not (_is_command() or _is_worker()):
+            if not (is_command() or _is_worker()):
                 raise
             refused.append((name, error))
             if _is_worker():
@@ -48,24 +48,20 @@ def discover() -> None:
             _say(name)
 
 
-def is_checked() -> bool:
-    """Tell whether the system checks of this process will tell what is wrong."""
-    return _is_command()
+def is_command() -> bool:
+    """Tell whether this is a command of manage.py, whose system checks tell what is wrong."""
+    return os.path.basename(sys.argv[0] if sys.argv else "") in _COMMANDS
 
 
 def is_looked_at() -> bool:
     """Tell whether this is ``manage.py autocron``, which opens the database itself."""
-    return _is_command() and sys.argv[1:2] == ["autocron"]
+    return is_command() and sys.argv[1:2] == ["autocron"]
 
 
 def _say(name: str) -> None:
     logger.exception(
         "a worker could not import %s; tasks that are defined below the error can not run", name
     )
-
-
-def _is_command() -> bool:
-    return os.path.basename(sys.argv[0] if sys.argv else "") in _COMMANDS
 
 
 def _is_worker() -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 
 import tornado
 from awaiting import ALL
@@ -13,7 +14,7 @@ class Page(tornado.web.RequestHandler):
 
 async def main():
     autocron.start("awaiting.db", workers=2)
-    tornado.web.Application([(r"/(\w+)", Page)]).listen(8888, "127.0.0.1")
+    tornado.web.Application([(r"/(\w+)", Page)]).listen(int(sys.argv[1]), "127.0.0.1")
     await asyncio.Event().wait()
 
 
