@@ -7,7 +7,7 @@ from typing import Any, Generator, Generic, Iterator, List, Optional, Protocol, 
 
 from autocron.core.progress import Progress
 from autocron.core.task import Task, TaskState
-from autocron.result import Source, TaskResult, pauses
+from autocron.result import Source, TaskResult, pauses, wait_between
 
 R = TypeVar("R")
 
@@ -96,7 +96,18 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         self._refresh()
         return [result.result for result in self._tasks]
 
-    def wait(self, timeout: Optional[float] = None) -> List[R]:
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Wait until all have ended, whatever has come of them; see ``TaskResult.wait``.
+
+        Arguments:
+            timeout: How many seconds to wait at most; None is for ever.
+
+        Returns:
+            Whether all have ended; False if the time is over, and the tasks go on.
+        """
+        return self._source is None or wait_between(self._pauses(self._source, timeout), timeout)
+
+    def get(self, timeout: Optional[float] = None) -> List[R]:
         """Wait until all have ended, and return what they returned, in order.
 
         Arguments:
@@ -112,7 +123,7 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         return self.results
 
     def __await__(self) -> Generator[Any, None, List[R]]:
-        """Wait until all have ended, without blocking the event loop; see :meth:`wait`."""
+        """Wait until all have ended, without blocking the event loop; see :meth:`get`."""
         return self._wait_in_loop().__await__()
 
     async def _wait_in_loop(self) -> List[R]:

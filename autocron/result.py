@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Generator, Generic, Optional, Protocol, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Generator,
+    Generic,
+    Iterable,
+    Optional,
+    Protocol,
+    TypeVar,
+)
 
 from autocron.core.errors import (
     ResultExpired,
@@ -158,8 +168,8 @@ class TaskResult(Generic[R]):
             )
         if not task.state.is_final:
             raise ResultNotReady(
-                f"task {self.id} ({task.name}) is {task.state.value}; look at is_ready first, or "
-                "call wait(timeout)"
+                f"task {self.id} ({task.name}) is {task.state.value}; look at is_ready or "
+                "wait(timeout) first, or call get(timeout)"
             )
         if task.state is TaskState.CANCELLED:
             when = " before it ran" if task.started_at is None else ""
@@ -170,7 +180,23 @@ class TaskResult(Generic[R]):
         value: R = self._source.load_result(task.result or "null")
         return value
 
-    def wait(self, timeout: Optional[float] = None) -> R:
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Wait until the result is ready, whatever has come of the task.
+
+        Arguments:
+            timeout: How many seconds to wait at most; None is for ever. In a test, where only
+                ``run_pending()`` would run it, it is over at once.
+
+        Returns:
+            Whether it is ready; False if the time is over, and the task goes on.
+
+        Raises:
+            WaitTimeout: This is a test, and the wait would be for ever.
+            ResultNotReady: The task waits for the end of the transaction in which this is called.
+        """
+        return wait_between(self._pauses(timeout), timeout)
+
+    def get(self, timeout: Optional[float] = None) -> R:
         """Wait until the result is ready and return it.
 
         Arguments:
@@ -287,3 +313,24 @@ def pauses(
             )
         yield pause_seconds if left is None else min(pause_seconds, left)
         pause_seconds = min(pause_seconds * 1.5, _LAST_PAUSE_SECONDS)
+
+
+def wait_between(pauses: Iterable[float], timeout: Optional[float]) -> bool:
+    """Sleep through the pauses of a result, and return whether it became ready within the time.
+
+    Arguments:
+        pauses: What :func:`pauses` yields.
+        timeout: The time in seconds that it was given; None is for ever.
+
+    Raises:
+        WaitTimeout: The wait would be for ever, in a test.
+        ResultNotReady: As :func:`pauses`.
+    """
+    try:
+        for pause_seconds in pauses:
+            time.sleep(pause_seconds)
+    except WaitTimeout:
+        if timeout is None:
+            raise
+        return False
+    return True

@@ -60,7 +60,7 @@ def drain() -> None:
     for _ in range(DRAIN):
         last = tasks.nothing()
     stored = time.perf_counter() - began
-    last.wait(120)
+    last.get(120)
     seconds = time.perf_counter() - began
     print(
         f"call and run         {DRAIN / seconds:.0f} tasks/s "
@@ -76,7 +76,7 @@ def prefilled_drain(database: str) -> None:
         tasks.nothing()
     last = tasks.stamp()
     autocron.start(database)
-    seconds = last.wait(120) - first.wait(120)
+    seconds = last.get(120) - first.get(120)
     print(f"drain, 1 worker      {DRAIN / seconds:.0f} tasks/s ({DRAIN} were waiting)")
 
 
@@ -86,7 +86,7 @@ def start_latency() -> None:
     for _ in range(STARTS):
         time.sleep(0.02)
         before = time.time()
-        seconds.append(tasks.stamp().wait(10) - before)
+        seconds.append(tasks.stamp().get(10) - before)
     seconds.sort()
     print(
         f"idle to task start   p50 {seconds[STARTS // 2] * 1e3:.2f} ms   "
@@ -99,7 +99,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         autocron.start(os.path.join(folder, "figures.db"))
         try:
-            tasks.nothing().wait(30)
+            tasks.nothing().get(30)
             bare = floor(os.path.join(folder, "floor.db"))
             enqueue_against_floor(bare)
             bare.close()

@@ -111,7 +111,7 @@ class DescribeMap:
         assert group.results == ["a", "b", "c"]
         assert group[1].result == "b"
         assert (group.is_ready, group.progress) == (True, Progress(3, 3))
-        assert group.wait() == ["a", "b", "c"]
+        assert group.get() == ["a", "b", "c"]
 
         async def wait():
             return await group
@@ -204,7 +204,15 @@ class DescribeMap:
         with pytest.raises(
             WaitTimeout, match="a group of 2 tasks is ready in 0 of 2, and in a test"
         ):
-            fetch.map("ab").wait(timeout=1)
+            fetch.map("ab").get(timeout=1)
+        with pytest.raises(WaitTimeout):
+            fetch.map("ab").wait()
+
+    def it_tells_whether_all_have_ended_in_time(self, session, fetch):
+        group = fetch.map(["a", "bad"])
+        assert group.wait(timeout=60) is False
+        session.run_pending(raise_errors=False)
+        assert (group.wait(), group.wait(0)) == (True, True)
 
     def it_gives_back_what_is_unique_and_waits(self, session, fetch):
         one = fetch.options(unique="args")
@@ -221,7 +229,8 @@ class DescribeMap:
         assert (group.id, group.is_ready, group.progress) == (None, True, Progress(2, 2))
         assert group.callback.result[0] == "a"
         assert group.callback.result[1].startswith("TaskFailed: ValueError: bad")
-        assert fetch.map("ab").wait(timeout=0) == ["a", "b"]
+        assert fetch.map("ab").get(timeout=0) == ["a", "b"]
+        assert fetch.map("ab").wait() is True
 
 
 class DescribeAGroupWithAFollower:

@@ -86,7 +86,7 @@ class DescribeAHeldCall:
         said = "RolledBack: the transaction in which it was called was rolled back"
         assert result.error_message == said
         with pytest.raises(TaskCancelled, match="was cancelled before it ran: RolledBack"):
-            result.wait()
+            result.get()
         session.run_pending()
         assert ran == []
 
@@ -268,7 +268,7 @@ class DescribeSeveralAtOnce:
 class DescribeWaitingForIt:
     def it_is_an_error_inside_of_the_transaction(self, transactions, session, note):
         result, group = note(1), note.map([1])
-        for wait in (result.wait, group.wait):
+        for wait in (result.wait, group.wait, result.get, group.get):
             with pytest.raises(ResultNotReady, match=r"would be for ever.*on_commit=False"):
                 wait(timeout=60)
 
@@ -284,7 +284,7 @@ class DescribeWaitingForIt:
 
         def wait():
             with pytest.raises(autocron.WaitTimeout) as caught:
-                result.wait(timeout=0.01)
+                result.get(timeout=0.01)
             raised.append(str(caught.value))
 
         thread = threading.Thread(target=wait)
@@ -293,7 +293,8 @@ class DescribeWaitingForIt:
         assert "in a test nobody runs it" in raised[0]
         transactions.commit()
         with pytest.raises(autocron.WaitTimeout):
-            result.wait(timeout=0.01)
+            result.get(timeout=0.01)
+        assert result.wait(timeout=0.01) is False
 
 
 class DescribeACallInPlace:

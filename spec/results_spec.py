@@ -9,7 +9,8 @@ more than 64 Mi characters as text, is a failure of the task; so it is in a work
 **A TaskResult** tells ``status`` (waiting, running, succeeded, failed, cancelled; expired),
 ``is_ready`` (true for a failed task too), ``is_waiting`` (true until it is ready, so also while the
 task runs), ``has_error``, ``error_message`` (``"ValueError: text"``), ``traceback`` and ``result``.
-``wait(timeout)`` and ``await`` wait for the result, and ``cancel()`` takes the call back.
+``wait(timeout)`` tells whether it is ready in time, ``get(timeout)`` and ``await`` wait for what
+the function returned, and ``cancel()`` takes the call back.
 
 **In an event loop** ``await result`` leaves the loop to others: no thread is made for it, and all
 that are awaited together are looked at 2,000 times a second at most. A coroutine function that is
@@ -49,7 +50,7 @@ class DescribeACallInPlace:
         result = send("ab", message="c")
         assert (result.status, result.is_ready, result.is_waiting) == ("succeeded", True, False)
         assert (result.has_error, result.error_message, result.traceback) == (False, "", "")
-        assert (result.result, result.wait(), result.cancel()) == (3, 3, False)
+        assert (result.result, result.get(), result.cancel()) == (3, 3, False)
 
     def it_has_an_exception_in_its_result(self, app):
         @app.delay
@@ -226,7 +227,7 @@ class DescribeATaskResult:
 
         result = fail()
         assert (result.has_error, result.error_message, result.traceback) == (False, "", "")
-        with pytest.raises(ResultNotReady, match=r"is waiting; look at is_ready first, or call wa"):
+        with pytest.raises(ResultNotReady, match=r"is waiting; look at is_ready or wait\("):
             _ = result.result
         session.run_pending(raise_errors=False)
         with pytest.raises(TaskFailed) as caught:
@@ -325,7 +326,7 @@ class DescribeWaiting:
 
     def it_looks_again_after_growing_pauses(self, waiting):
         result, slept = waiting
-        assert result.wait() == 42
+        assert result.get() == 42
         assert slept == pytest.approx([0.001, 0.0015, 0.00225])
 
     def it_does_not_block_the_event_loop(self, waiting):
@@ -363,17 +364,29 @@ class DescribeWaiting:
     def it_gives_up_when_the_time_is_over_and_the_task_goes_on(self, bench, waiting):
         result, slept = waiting
         with pytest.raises(WaitTimeout, match=r"not ready within 0.002 seconds; it goes on \(wait"):
-            result.wait(timeout=0.002)
+            result.get(timeout=0.002)
         assert slept == [0.001, 0.001]
         with pytest.raises(TimeoutError):
-            result.wait(0)
-        assert result.wait() == 42
+            result.get(0)
+        assert result.get() == 42
+
+    def it_tells_whether_the_result_is_ready_in_time(self, waiting):
+        result, slept = waiting
+        assert result.wait(timeout=0.002) is False
+        assert slept == [0.001, 0.001]
+        assert (result.wait(0), result.is_ready, result.wait()) == (False, False, True)
+        assert (result.result, result.wait(0)) == (42, True)
+
+    def it_tells_that_a_cancelled_one_is_ready(self, waiting):
+        result, _ = waiting
+        result.cancel()
+        assert result.wait() is True
 
     def it_has_the_longest_pause_of_a_twentieth_of_a_second(self, bench, waiting):
         result, slept = waiting
         slept += [0.0] * 3  # nobody comes
         with pytest.raises(WaitTimeout):
-            result.wait(timeout=10)
+            result.get(timeout=10)
         assert max(slept) == 0.05
         assert sum(slept) == pytest.approx(10)
 
@@ -381,4 +394,4 @@ class DescribeWaiting:
         result, _ = waiting
         assert (result.cancel(), result.status, result.is_ready) == (True, "cancelled", True)
         with pytest.raises(autocron.TaskCancelled, match="was cancelled before it ran"):
-            result.wait()
+            result.get()

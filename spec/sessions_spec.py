@@ -33,8 +33,8 @@ sessions that do not.
 call, so that freezegun and time-machine just work.
 
 **A TaskResult** is as everywhere, and stays readable when its session is over. But nobody runs a
-task while the caller waits, so ``wait()`` on one that is not ready raises ``WaitTimeout`` at once,
-and says what to do.
+task while the caller waits, so ``get()`` and ``await`` on one that is not ready raise
+``WaitTimeout`` at once, which says what to do, and ``wait(timeout)`` is False at once.
 """
 
 from __future__ import annotations
@@ -72,11 +72,15 @@ class DescribeATaskResult:
     def it_tells_at_once_that_waiting_is_in_vain(self, session, note):
         result = note()
         with pytest.raises(autocron.WaitTimeout, match=r"is waiting.*call .*run_pending\(\) first"):
+            result.get()
+        with pytest.raises(autocron.WaitTimeout, match="is waiting"):
             result.wait()
+        assert (result.wait(60), result.wait(timeout=0)) == (False, False)
         with pytest.raises(autocron.WaitTimeout):
             asyncio.run(_awaited(result))
         session.run_pending()
-        assert result.wait(0) is asyncio.run(_awaited(result)) is None
+        assert (result.wait(), result.wait(60)) == (True, True)
+        assert result.get(0) is asyncio.run(_awaited(result)) is None
 
     def it_can_be_found_by_its_id(self, session, app, note):
         result = note("x")

@@ -190,7 +190,8 @@ nothing: None = cleanup()
 one: int = report()
 result: TaskResult[int] = add(1, b=3)
 value: int = result.result
-same: int = result.wait(timeout=5)
+same: int = result.get(timeout=5)
+in_time: bool = result.wait(timeout=5)
 text: str = result.error_message + result.traceback + result.status + result.id
 flags: bool = result.is_ready or result.is_waiting or result.has_error or result.cancel()
 later: TaskResult[List[str]] = names.options(seconds=30)("x", count=2)
@@ -202,7 +203,8 @@ limited: TaskResult[int] = add.options(
     expires=timedelta(hours=1),
 )(1)
 group: autocron.TaskGroup[int] = add.map([1, 2], then=names.options(queue="x"))
-all_of_them: List[int] = group.wait(timeout=5) + group.results
+all_of_them: List[int] = group.get(timeout=5) + group.results
+all_in_time: bool = group.wait(timeout=5)
 one_of_them: TaskResult[int] = group[0]
 chain: autocron.Chain = add.then(fetch).then(names, count=2)
 plain: int = add.function(1, 2)

@@ -81,7 +81,7 @@ def _play(folder: str, log: str, interrupts: _Interrupts) -> None:
         # Not to be interrupted before there are processes that stop() can wait for.
         with interrupts.put_off(), _errors_to(log):
             autocron.start(database, workers=WORKERS)
-            worker, supervisor = demo_tasks.who().wait(_PATIENCE_SECONDS)
+            worker, supervisor = demo_tasks.who().get(_PATIENCE_SECONDS)
         say(SUPERVISOR, f"keeps {WORKERS} workers alive", supervisor)
         say(WORKER, "is ready", worker)
         _show_tasks(demo_tasks, Path(folder, "footprint"), clock)
@@ -104,8 +104,8 @@ def _show_tasks(tasks: Any, footprint: Path, clock: SystemClock) -> None:
     pictures = [tasks.resize(name) for name in ("cat.png", "dog.png")]
     seconds = clock.monotonic() - called
     say(APPLICATION, f"the four calls are stored after {duration(seconds)}")
-    say(APPLICATION, f"result of add: {total.wait(_PATIENCE_SECONDS)}")
-    results = [picture.wait(_PATIENCE_SECONDS) for picture in pictures]
+    say(APPLICATION, f"result of add: {total.get(_PATIENCE_SECONDS)}")
+    results = [picture.get(_PATIENCE_SECONDS) for picture in pictures]
     say(APPLICATION, f"results: {', '.join(results)}")
 
     failed = tasks.charge("4711")
@@ -113,15 +113,15 @@ def _show_tasks(tasks: Any, footprint: Path, clock: SystemClock) -> None:
     say(APPLICATION, f"error_message: {failed.error_message}")
 
     report = tasks.report(footprint)
-    say(APPLICATION, f"result of report: {report.wait(_PATIENCE_SECONDS)!r}, nothing is lost")
+    say(APPLICATION, f"result of report: {report.get(_PATIENCE_SECONDS)!r}, nothing is lost")
     # Where starting took long, the demo takes longer, too.
-    reminder.wait(_PATIENCE_SECONDS)
+    reminder.get(_PATIENCE_SECONDS)
 
 
 def _wait_for(result: autocron.TaskResult[Any]) -> None:
     """Wait until a task has ended, without asking for its result."""
     with contextlib.suppress(autocron.TaskFailed):
-        result.wait(_PATIENCE_SECONDS)
+        result.get(_PATIENCE_SECONDS)
 
 
 def _rest(seconds: float) -> None:

@@ -148,7 +148,7 @@ class NoCurrentTask(AutocronError, LookupError):
 
 
 class WaitTimeout(AutocronError, TimeoutError):
-    """``TaskResult.wait`` gave up before the task ended; the task goes on."""
+    """``TaskResult.get`` gave up before the task ended; the task goes on."""
 
 
 class StoreError(AutocronError):

@@ -34,7 +34,7 @@ import shop_tasks
 autocron.start("shop.db"{options})
 for name in sys.argv[1:]:
     shop_tasks.wait_for(Path(name))
-print(shop_tasks.add(2, 3).wait(30), flush=True)
+print(shop_tasks.add(2, 3).get(30), flush=True)
 sys.stdin.read()
 autocron.stop()
 """

@@ -55,10 +55,10 @@ def test_the_application_enqueues_and_the_service_runs(service: Service, world: 
     assert sorted(children_of(running.pid)) == sorted(workers)
     application = world.application()
     assert application.ask("served") is False
-    assert application.ask("tasks.pid().wait(60)") in workers
+    assert application.ask("tasks.pid().get(60)") in workers
     # Their lives are not bound to each other.
     application.end()
-    assert world.application().ask("tasks.pid().wait(60)") in workers
+    assert world.application().ask("tasks.pid().get(60)") in workers
     assert running.signal(signal.SIGTERM) == 0
     assert world.background() == []
     assert world.said().rstrip().endswith("INFO autocron: stopped")
@@ -70,7 +70,7 @@ def test_a_call_wakes_an_idle_worker_of_the_service(service: Service, world: Wor
     running = service.running()
     application = world.application()
     for number in range(3):
-        assert application.ask(f"tasks.add({number}, 1).wait(30)") == number + 1
+        assert application.ask(f"tasks.add({number}, 1).get(30)") == number + 1
     running.signal(signal.SIGTERM)
 
 
@@ -89,7 +89,7 @@ def test_a_signal_lets_the_task_in_hand_end(service: Service, world: World, numb
     # If the worker had not heard before the task had ended, it has run the other one, too.
     assert application.ask("later.status") in ("waiting", "succeeded")
     service.running()
-    assert application.ask("later.wait(60)") == 2
+    assert application.ask("later.get(60)") == 2
     os.kill(world.await_supervisor(), signal.SIGTERM)
     world.await_end()
 
@@ -131,7 +131,7 @@ def test_a_service_that_was_killed_is_followed_by_the_next(service: Service, wor
     assert application.ask("held.status") == "waiting"
     world.open_gate("it")
     following = service.running()
-    assert application.ask("held.wait(60)") > 0
+    assert application.ask("held.get(60)") > 0
     assert world.task(application.ask("held.id")).deaths == 0
     following.signal(signal.SIGTERM)
 
@@ -141,7 +141,7 @@ def test_a_worker_that_was_killed_is_replaced(service: Service, world: World) ->
     (worker,) = world.await_workers()
     os.kill(worker, signal.SIGKILL)
     assert world.await_workers(other_than=[worker])
-    assert world.application().ask("tasks.add(1, 1).wait(60)") == 2
+    assert world.application().ask("tasks.add(1, 1).get(60)") == 2
     running.signal(signal.SIGTERM)
 
 
@@ -150,10 +150,10 @@ def test_new_code_of_the_application_is_run_without_a_restart_of_the_service(
 ) -> None:
     running = service.running()
     first = world.application()
-    assert first.ask("tasks.add(1, 1).wait(60)") == 2
+    assert first.ask("tasks.add(1, 1).get(60)") == 2
     world.write("tasks.py", TASKS.replace("return a + b", "return a + b + 100"))
     first.end()
-    assert world.application().ask("tasks.add(1, 1).wait(60)") == 102
+    assert world.application().ask("tasks.add(1, 1).get(60)") == 102
     assert world.supervisor == running.pid
     running.signal(signal.SIGTERM)
 
@@ -166,7 +166,7 @@ def test_a_second_service_is_refused_by_exit_code_3(service: Service, world: Wor
     assert service.run().wait() == 3
     assert f"is served already, by the supervisor with pid {running.pid}" in world.said()
     assert "workers=0" in world.said()
-    assert world.application().ask("tasks.add(1, 1).wait(60)") == 2
+    assert world.application().ask("tasks.add(1, 1).get(60)") == 2
     running.signal(signal.SIGTERM)
 
 
@@ -181,7 +181,7 @@ def test_one_that_is_leaving_is_waited_for(service: Service, world: World) -> No
     world.open_gate("it")
     assert running.wait() == 0
     assert world.await_supervisor() == following.pid
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     following.signal(signal.SIGTERM)
 
 
@@ -238,7 +238,7 @@ def test_a_service_of_another_application_is_refused(world: World) -> None:
     )  # fmt: skip
     assert refused.wait() == 1
     assert "is in use by another application" in world.said()
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
 
 
 # -- options ---------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_workers_and_queues_are_those_that_were_asked_for(service: Service, worl
     workers = world.await_workers(count=2)
     application.do("other = tasks.pid()")
     for queue in ("mail", "bulk"):
-        assert application.ask(f"tasks.pid.options(queue={queue!r})().wait(60)") in workers
+        assert application.ask(f"tasks.pid.options(queue={queue!r})().get(60)") in workers
     assert application.ask("other.status") == "waiting"
     running.signal(signal.SIGTERM)
 
@@ -283,7 +283,7 @@ def nightly(): pass
     running = service.running("own:app")
     assert [s.name for s in world.store.schedules()] == ["own:nightly"]
     application = world.application("attached.py")
-    assert application.ask("own.work().wait(60)") in world.workers
+    assert application.ask("own.work().get(60)") in world.workers
     running.signal(signal.SIGTERM)
 
 
@@ -299,7 +299,7 @@ def test_objects_that_only_pickle_takes_are_run_where_the_service_takes_them(
 ) -> None:
     world.write_app("workers=0, serializer='pickle'")
     running = service.running("tasks", "--serializer", "pickle")
-    assert world.application().ask("tasks.add(1j, 2).wait(60) == 2 + 1j") is True
+    assert world.application().ask("tasks.add(1j, 2).get(60) == 2 + 1j") is True
     running.signal(signal.SIGTERM)
 
 
@@ -318,7 +318,7 @@ def test_a_service_manager_is_told_and_workers_are_not_its_service(
         manager.settimeout(60)
         running = service.run("tasks", environment={"NOTIFY_SOCKET": str(path)})
         assert manager.recv(100) == b"READY=1"
-        assert world.application().ask("tasks.env().wait(60)") is None
+        assert world.application().ask("tasks.env().get(60)") is None
         running.process.send_signal(signal.SIGTERM)
         assert manager.recv(100) == b"STOPPING=1"
         assert running.wait() == 0
@@ -373,10 +373,10 @@ def zombies():
         assert "in the foreground, pid 1\n" in world.said()
         application = world.application()
         for _ in range(3):
-            application.ask("tasks.leave_a_grandchild().wait(60)")
+            application.ask("tasks.leave_a_grandchild().get(60)")
 
         def look() -> List[int]:
-            return application.ask("tasks.zombies().wait(60)")
+            return application.ask("tasks.zombies().get(60)")
 
         # The service, and its worker.
         eventually(lambda: look() == [2, 0], f"no grandchild is left: {look()}")

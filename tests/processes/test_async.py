@@ -65,7 +65,7 @@ async def every_second():
 def test_coroutine_functions_are_tasks_and_have_schedules(world: World) -> None:
     world.write("tasks.py", _TASKS)
     application = world.application()
-    assert application.ask("tasks.double(21).wait(60)") == 42
+    assert application.ask("tasks.double(21).get(60)") == 42
     application.do("failed = tasks.fail()")
     eventually(lambda: application.ask("failed.is_ready"), "it has failed")
     assert application.ask("failed.error_message") == "ValueError: async"
@@ -78,20 +78,20 @@ def test_coroutine_functions_are_tasks_and_have_schedules(world: World) -> None:
 def test_each_runs_in_a_loop_and_a_context_of_its_own(world: World) -> None:
     world.write("tasks.py", _TASKS)
     application = world.application()
-    first = application.ask("tasks.look('first').wait(60)")
-    second = application.ask("tasks.look('second').wait(60)")
+    first = application.ask("tasks.look('first').get(60)")
+    second = application.ask("tasks.look('second').get(60)")
     assert first[:3] == ["nothing", "first", "tasks:look"]
     assert second[:3] == ["nothing", "second", "tasks:look"]
     assert first[3] == second[3], "one worker has run both"
-    assert application.ask("tasks.leave_behind().wait(60)") == "done"
+    assert application.ask("tasks.leave_behind().get(60)") == "done"
     assert len(world.marks("cleaned-up")) == 1
-    for task_id in application.ask("tasks.fan_out().wait(60)"):
+    for task_id in application.ask("tasks.fan_out().get(60)"):
         world.await_task(task_id, "succeeded")
     application.do("cancelled = tasks.cancel_oneself()")
     eventually(lambda: application.ask("cancelled.is_ready"), "it has ended")
     # Before Python 3.9 asyncio loses what it was raised with.
     assert application.ask("cancelled.error_message").startswith("CancelledError")
-    assert application.ask("tasks.pid().wait(60)") == first[3]
+    assert application.ask("tasks.pid().get(60)") == first[3]
 
 
 # What an application does in its event loop; `beats` tells how often others had their turn.

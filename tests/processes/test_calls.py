@@ -9,7 +9,7 @@ from tests.processes.world import TASKS, World, eventually
 
 def test_a_call_runs_in_another_process(world: World) -> None:
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     assert worker != application.pid
     assert worker in world.workers
 
@@ -17,7 +17,7 @@ def test_a_call_runs_in_another_process(world: World) -> None:
 def test_a_result_comes_back_to_the_caller_and_to_any_other_process(world: World) -> None:
     first, second = world.application(), world.application()
     first.do("result = tasks.add(20, 22)")
-    assert first.ask("result.wait(60)") == 42
+    assert first.ask("result.get(60)") == 42
     assert first.ask("(result.is_ready, result.is_waiting, result.has_error)") == [
         True,
         False,
@@ -56,12 +56,12 @@ def fail():
     assert "in deeper" in traceback
     assert "/autocron/" not in traceback
     application.do("""
-try: result.wait(60)
+try: result.get(60)
 except autocron.TaskFailed as error: caught = error
 """)
     assert application.ask("'in deeper' in str(caught)") is True
     # The worker goes on.
-    assert application.ask("tasks.pid().wait(60)") in world.workers
+    assert application.ask("tasks.pid().get(60)") in world.workers
 
 
 def test_a_call_inside_a_task_is_a_task_of_its_own(world: World) -> None:
@@ -75,8 +75,8 @@ def fan_out(count):
 """,
     )
     application = world.application()
-    ids = application.ask("tasks.fan_out(5).wait(60)")
-    results = [application.ask(f"autocron.get_result({i!r}).wait(60)") for i in ids]
+    ids = application.ask("tasks.fan_out(5).get(60)")
+    results = [application.ask(f"autocron.get_result({i!r}).get(60)") for i in ids]
     assert results == [0, 2, 4, 6, 8]
 
 
@@ -84,7 +84,7 @@ def test_a_delayed_task_runs_unasked_once_its_delay_is_over(world: World) -> Non
     application = world.application()
     application.do("result = tasks.pid.options(seconds=1)()")
     task = world.task(application.ask("result.id"))
-    assert application.ask("result.wait(60)") in world.workers
+    assert application.ask("result.get(60)") in world.workers
     started_at = world.task(task.id).started_at
     assert started_at is not None
     assert started_at >= task.run_at
@@ -93,8 +93,8 @@ def test_a_delayed_task_runs_unasked_once_its_delay_is_over(world: World) -> Non
 def test_a_worker_starts_a_task_without_waiting_for_its_poll(world: World) -> None:
     """The idle times are 30 seconds, so what starts sooner was woken."""
     application = world.application()
-    application.ask("tasks.pid().wait(60)")
-    task_ids = [application.ask("(result := tasks.pid()).wait(60) and result.id") for _ in "12345"]
+    application.ask("tasks.pid().get(60)")
+    task_ids = [application.ask("(result := tasks.pid()).get(60) and result.id") for _ in "12345"]
     delays = []
     for task_id in task_ids:
         task = world.task(task_id)
@@ -112,7 +112,7 @@ def test_several_workers_run_tasks_side_by_side(world: World) -> None:
     assert len({mark.pid for mark in begun}) == 2
     world.open_gate("a")
     world.open_gate("b")
-    assert set(application.ask("[r.wait(60) for r in results]")) == {mark.pid for mark in begun}
+    assert set(application.ask("[r.get(60) for r in results]")) == {mark.pid for mark in begun}
 
 
 def test_sys_exit_in_a_task_is_its_failure_and_not_the_end_of_its_worker(world: World) -> None:
@@ -127,12 +127,12 @@ def leave(code):
 """,
     )
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     application.do("result = tasks.leave(3)")
     task = world.await_task(application.ask("result.id"), "failed")
     assert application.ask("result.error_message") == "SystemExit: 3"
     assert (task.attempt, task.deaths) == (1, 0)
-    assert application.ask("tasks.pid().wait(60)") == worker
+    assert application.ask("tasks.pid().get(60)") == worker
 
 
 def test_a_result_that_can_not_be_stored_is_a_failure_that_names_it(world: World) -> None:
@@ -153,7 +153,7 @@ def unstorable():
     assert "the result" in task.failure.message
     assert "open" in task.failure.message
     assert task.attempt == 1
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
 
 
 def test_what_a_task_does_to_its_worker_does_not_outlast_it(world: World) -> None:
@@ -192,16 +192,16 @@ def lose_streams():
 """,
     )
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
-    application.ask("tasks.talk().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
+    application.ask("tasks.talk().get(60)")
     for text in ("a printed line\n", "without an end", "a logged line\n"):
         eventually(lambda text=text: text in world.said(), f"{text!r} where the application's goes")
-    application.ask("tasks.wander().wait(60)")
-    assert application.ask("tasks.where().wait(60)") == os.path.realpath(world.folder)
+    application.ask("tasks.wander().get(60)")
+    assert application.ask("tasks.where().get(60)") == os.path.realpath(world.folder)
     for call in ("shut('stdout')", "shut('stderr')", "lose_streams()", "shut_descriptors()"):
-        application.ask(f"tasks.{call}.wait(60)")
-        assert application.ask("tasks.add(1, 1).wait(60)") == 2
-    assert application.ask("tasks.pid().wait(60)") == worker
+        application.ask(f"tasks.{call}.get(60)")
+        assert application.ask("tasks.add(1, 1).get(60)") == 2
+    assert application.ask("tasks.pid().get(60)") == worker
 
 
 def test_a_task_may_fork_and_its_children_may_call(world: World) -> None:
@@ -212,7 +212,7 @@ def test_a_task_may_fork_and_its_children_may_call(world: World) -> None:
 import multiprocessing, subprocess, sys, warnings
 
 def in_a_child(queue):
-    queue.put((os.getpid(), add(40, 2).wait(60)))
+    queue.put((os.getpid(), add(40, 2).get(60)))
 
 @autocron.delay
 def fork():
@@ -239,12 +239,12 @@ def run():
     # The child's call needs a second worker: the first one is waiting for it.
     world.write_app("workers=2")
     application = world.application()
-    child, answer, code = application.ask("tasks.fork().wait(60)")
+    child, answer, code = application.ask("tasks.fork().get(60)")
     assert (answer, code) == (42, 0)
     assert child not in (application.pid, *world.workers)
-    assert application.ask("tasks.pool().wait(60)") == [1, 2, 3]
-    assert application.ask("tasks.run().wait(60)") == 7
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.pool().get(60)") == [1, 2, 3]
+    assert application.ask("tasks.run().get(60)") == 7
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
 
 
 def test_tasks_go_on_when_the_pipe_of_the_applications_output_is_dead(world: World) -> None:
@@ -262,10 +262,10 @@ def talk(text):
     reader, writer = os.pipe()
     application = world.application(stdout=writer)
     os.close(writer)
-    application.ask("tasks.talk('while it lives').wait(60)")
+    application.ask("tasks.talk('while it lives').get(60)")
     assert b"while it lives\n" in os.read(reader, 1000)
     os.close(reader)
-    workers = {application.ask(f"tasks.talk('x' * {size}).wait(60)") for size in (1, 10, 100000)}
+    workers = {application.ask(f"tasks.talk('x' * {size}).get(60)") for size in (1, 10, 100000)}
     assert workers == set(world.workers)
     said = world.said()
     assert said.count("the standard output is gone") == 1, said

@@ -66,7 +66,7 @@ def test_random_deaths_under_load_lose_nothing_and_repeat_only_what_was_killed(
     world.open_gate("stop")
     counts = [application.answer() for application in applications]
     # If the last kill has left nobody, then the next call starts them.
-    assert applications[0].ask("tasks.work('last').wait(60)") == "last"
+    assert applications[0].ask("tasks.work('last').get(60)") == "last"
 
     accepted: Dict[str, str] = {}
     for number in range(2):

@@ -25,16 +25,16 @@ def test_a_new_process_with_changed_code_has_it_run(world: World) -> None:
     """A server that is reloaded: the new processes start before the old ones have ended."""
     world.write("tasks.py", _VERSION.format(version=1))
     old = world.application()
-    version, worker = old.ask("tasks.version().wait(60)")
+    version, worker = old.ask("tasks.version().get(60)")
     assert version == 1
     world.write("tasks.py", _VERSION.format(version=22))
     new = world.application()
     # From the first call on: its arguments may be such as the old code does not know.
-    version, other = new.ask("tasks.version('new').wait(60)")
+    version, other = new.ask("tasks.version('new').get(60)")
     assert version == 22
     assert other != worker
     eventually(lambda: worker not in world.workers, "the end of the old worker")
-    assert new.ask("tasks.version().wait(60)") == [22, other]
+    assert new.ask("tasks.version().get(60)") == [22, other]
 
 
 def test_a_change_of_a_module_that_a_task_imported_later_counts_too(world: World) -> None:
@@ -50,19 +50,19 @@ def look():
 """,
     )
     old = world.application()
-    assert old.ask("tasks.look().wait(60)") == 1
+    assert old.ask("tasks.look().get(60)") == 1
     world.write("helpers.py", "VALUE = 22\n")
     new = world.application()
-    assert new.ask("tasks.look().wait(60)") == 22
+    assert new.ask("tasks.look().get(60)") == 22
 
 
 def test_with_unchanged_code_the_same_worker_goes_on(world: World) -> None:
     first = world.application()
-    worker = first.ask("tasks.pid().wait(60)")
+    worker = first.ask("tasks.pid().get(60)")
     # Neither a new process nor a file that no worker has imported is a reason.
     world.write("unrelated.py", "")
     for _ in range(3):
-        assert world.application().ask("tasks.pid().wait(60)") == worker
+        assert world.application().ask("tasks.pid().get(60)") == worker
     assert world.workers == [worker]
 
 
@@ -73,17 +73,17 @@ def test_a_changed_worker_ends_the_task_in_hand_first(world: World) -> None:
     world.write("tasks.py", TASKS + "\n# changed\n")
     new = world.application()
     others = world.await_workers(other_than=[begun.pid])
-    assert new.ask("tasks.pid().wait(60)") in others
+    assert new.ask("tasks.pid().get(60)") in others
     assert world.marks("end", "it") == []
     world.open_gate("it")
-    assert old.ask("result.wait(60)") == begun.pid
+    assert old.ask("result.get(60)") == begun.pid
     assert len(world.marks("begin", "it")) == 1
 
 
 def test_more_workers_and_fewer_are_a_matter_of_the_next_start(world: World) -> None:
     first = world.application()
     (worker,) = world.await_workers()
-    assert first.ask("tasks.pid().wait(60)") == worker
+    assert first.ask("tasks.pid().get(60)") == worker
     world.write_app("workers=3", name="three.py")
     three = world.application(str(world.folder / "three.py"))
     assert worker in world.await_workers(count=3)
@@ -111,10 +111,10 @@ def test_a_task_whose_function_is_gone_waits_uncharged_for_code_that_knows_it(wo
     )
     assert (task.attempt, task.deaths) == (0, 0)
     # The worker goes on with others meanwhile.
-    assert old.ask("tasks.add(1, 1).wait(60)") == 2
+    assert old.ask("tasks.add(1, 1).get(60)") == 2
     world.write("tasks.py", _VERSION.format(version=333))
     world.application()
-    assert attached.ask("result.wait(60)")[0] == 333
+    assert attached.ask("result.get(60)")[0] == 333
 
 
 def test_a_task_whose_function_stays_gone_fails_saying_what_to_do(world: World) -> None:
@@ -136,13 +136,13 @@ def test_a_task_whose_function_stays_gone_fails_saying_what_to_do(world: World) 
     )
     connection.commit()
     connection.close()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     task = world.await_task(task_id, "failed")
     assert task.failure is not None
     assert task.failure.type == "UnknownTask"
     assert "tasks:version" in task.failure.message
     assert "decorated" in task.failure.message
-    assert application.ask("tasks.pid().wait(60)") in world.workers
+    assert application.ask("tasks.pid().get(60)") in world.workers
 
 
 def test_a_module_that_can_not_be_imported_in_a_worker_is_reported_and_others_run(
@@ -165,7 +165,7 @@ def broken(): return 1
     world.write_app(before="import broken")
     application = world.application()
     application.do("result = broken.broken()")
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     assert "could not import broken" in world.said()
     assert "RuntimeError: only in a worker" in world.said()
     # It may be the fault of the moment; the task waits for better code.
@@ -195,7 +195,7 @@ def test_a_module_that_is_mended_while_its_task_waits_is_imported_then(world: Wo
     world.write_app("workers=2", before="import broken")
     application = world.application()
     application.do("results = [broken.broken() for _ in range(5)]")
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     world.await_workers(count=2)
     eventually(lambda: "only in a worker" in world.said(), "the traceback is shown")
     # Wait for the second try: both workers, and each further try, say nothing new.
@@ -204,7 +204,7 @@ def test_a_module_that_is_mended_while_its_task_waits_is_imported_then(world: Wo
     eventually(lambda: world.task(first).run_at > began_at, "it was tried again")
     assert world.said().count("RuntimeError: only in a worker") == 1
     world.write("broken.py", _BROKEN.replace("MEND", "pass"))
-    assert application.ask("[result.wait(60) for result in results]") == [1] * 5
+    assert application.ask("[result.get(60) for result in results]") == [1] * 5
     assert "broken can be imported again" in world.said()
     assert "broken:nightly" in [schedule.name for schedule in world.store.schedules()]
     application.end()
@@ -221,7 +221,7 @@ def test_a_new_process_has_a_mended_module_run_at_once(world: World) -> None:
     (worker,) = world.await_workers()
     world.write("broken.py", _BROKEN.replace("MEND", "pass"))
     second = world.application()
-    assert second.ask("broken.broken().wait(60)") == 1
+    assert second.ask("broken.broken().get(60)") == 1
     assert worker not in world.await_workers(other_than=[worker])
 
 
@@ -242,7 +242,7 @@ def leaving(): return 1
     )
     world.write_app(before="import leaving")
     application = world.application()
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     assert "could not import leaving" in world.said()
 
 
@@ -270,7 +270,7 @@ obey.obey(globals())
 """,
     )
     application = world.application("script.py")
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     assert world.said().count("could not import script") == 1
     assert [schedule.name for schedule in world.store.schedules()] == [
         "script:above",
@@ -304,5 +304,5 @@ if "autocron.shell.worker" in sys.modules and not os.path.exists("gate-healed"):
     # Half a second, one, two, four: in the time that a few processes take, there are few.
     assert len(born) < 5
     world.open_gate("healed")
-    assert application.ask("result.wait(60)") == 1
+    assert application.ask("result.get(60)") == 1
     assert os.path.exists(world.database)

@@ -78,7 +78,7 @@ def test_a_cron_function_stays_a_plain_function_for_its_callers(world: World) ->
 def test_a_cron_function_decorated_after_the_start_fires_without_a_call(world: World) -> None:
     world.write("late.py", _EVERY_SECOND.replace("tasks", "late"))
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     application.do("import late")
     assert world.await_marks("cron")[0].pid in world.workers
 
@@ -90,7 +90,7 @@ def test_a_cron_function_that_is_no_longer_written_stops_with_the_new_code(world
     world.await_marks("cron")
     world.write("tasks.py", TASKS)
     new = world.application()
-    new.ask("tasks.add(1, 1).wait(60)")
+    new.ask("tasks.add(1, 1).get(60)")
     eventually(lambda: world.store.schedules() == [], "the schedule is forgotten")
 
 
@@ -118,7 +118,7 @@ def begin():
         if period == 2:
             world.kill(world.supervisor, *world.workers)
         late = world.application()
-        assert late.ask("tasks.add(1, 1).wait(60)") == 2
+        assert late.ask("tasks.add(1, 1).get(60)") == 2
         for application in [*applications, late]:
             if period == 3:
                 application.kill()

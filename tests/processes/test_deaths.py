@@ -46,7 +46,7 @@ def test_a_task_whose_worker_is_killed_is_run_again_at_once_by_a_new_one(world: 
     world.kill(first.pid)
     second = world.await_marks("begin", "it", count=2)[1]
     world.open_gate("it")
-    assert application.ask("result.wait(60)") == second.pid != first.pid
+    assert application.ask("result.get(60)") == second.pid != first.pid
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.deaths) == (2, 1)
     started_at, enqueued_at = task.started_at, task.enqueued_at
@@ -65,7 +65,7 @@ def test_a_task_that_three_workers_died_of_is_failed(world: World) -> None:
     )
     assert task.attempt == 3
     assert len({mark.pid for mark in world.marks("dies")}) == 3
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
 
 
 @pytest.mark.parametrize("how", ["exits 0", "exits 1", "segfaults"])
@@ -86,9 +86,9 @@ def test_a_death_does_not_keep_other_tasks_from_their_workers(world: World) -> N
     application.do("held = tasks.hold('other')")
     (other,) = world.await_marks("begin", "other")
     application.do("result = tasks.die_once()")
-    assert application.ask("result.wait(60)") not in (other.pid, application.pid)
+    assert application.ask("result.get(60)") not in (other.pid, application.pid)
     world.open_gate("other")
-    assert application.ask("held.wait(60)") == other.pid
+    assert application.ask("held.get(60)") == other.pid
     assert len(world.marks("begin", "other")) == 1
 
 
@@ -123,10 +123,10 @@ def test_the_task_in_hand_of_a_killed_supervisors_worker_is_not_run_twice(world:
     world.await_supervisor(other_than=first)
     # Work goes on beside it.
     others = world.await_workers(other_than=[begun.pid])
-    assert application.ask("tasks.pid().wait(60)") in others
+    assert application.ask("tasks.pid().get(60)") in others
     assert world.task(application.ask("result.id")).state.value == "running"
     world.open_gate("it")
-    assert application.ask("result.wait(60)") == begun.pid
+    assert application.ask("result.get(60)") == begun.pid
     assert len(world.marks("begin", "it")) == 1
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.deaths) == (1, 0)
@@ -143,8 +143,8 @@ def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None
     world.kill(world.supervisor, begun.pid)
     world.open_gate("it")
     # The next call finds nobody listening, and starts them again.
-    application.ask("tasks.add(1, 1).wait(60)")
-    assert application.ask("result.wait(60)") != begun.pid
+    application.ask("tasks.add(1, 1).get(60)")
+    assert application.ask("result.get(60)") != begun.pid
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.deaths) == (2, 0)
 
@@ -154,20 +154,20 @@ def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None
 
 def test_the_next_call_revives_background_processes_that_were_all_killed(world: World) -> None:
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     supervisor, workers = world.await_supervisor(), world.workers
     world.kill(supervisor, *workers)
     assert world.background() == []
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     assert worker not in workers
     assert world.supervisor not in (None, supervisor)
 
 
 def test_a_call_of_any_process_of_the_application_revives_them(world: World) -> None:
     first, second = world.application(), world.application()
-    first.ask("tasks.add(1, 1).wait(60)")
+    first.ask("tasks.add(1, 1).get(60)")
     world.kill(world.supervisor, *world.workers)
-    assert second.ask("tasks.add(1, 1).wait(60)") == 2
+    assert second.ask("tasks.add(1, 1).get(60)") == 2
 
 
 @pytest.mark.mostly_waits
@@ -231,7 +231,7 @@ def test_a_terminated_supervisor_hands_back_in_order_and_is_succeeded_by_another
     application.do("later = tasks.pid()")
     again = world.await_marks("begin", "it", count=2)[1]
     world.open_gate("it")
-    assert application.ask("later.wait(60)") == application.ask("result.wait(60)") == again.pid
+    assert application.ask("later.get(60)") == application.ask("result.get(60)") == again.pid
     assert again.pid != begun.pid
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.deaths) == (1, 0)
@@ -272,4 +272,4 @@ def test_a_supervisor_killed_while_its_last_worker_leaves_is_followed_by_the_nex
     # Without a call, which would see to it, too.
     world.await_supervisor(other_than=supervisor)
     world.open_gate("it")
-    assert application.ask("held.wait(60)") > 0
+    assert application.ask("held.get(60)") > 0

@@ -183,7 +183,7 @@ def be_stuck():
 
 def test_stop_waits_until_all_workers_have_ended_and_later_calls_are_stored(world: World) -> None:
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     assert len(world.background()) == 2
     application.do("autocron.stop()")
     assert (world.supervisor, world.workers) == (None, [])
@@ -193,16 +193,16 @@ def test_stop_waits_until_all_workers_have_ended_and_later_calls_are_stored(worl
     assert application.ask("later.status") == "waiting"
     # What was stopped can be started again, by the same process.
     assert application.ask(f"autocron.start({world.database!r})") is True
-    assert application.ask("later.wait(60)") == 4
+    assert application.ask("later.get(60)") == 4
 
 
 def test_stop_in_one_process_leaves_the_other_its_workers(world: World) -> None:
     first, second = world.application(), world.application()
-    worker = second.ask("tasks.pid().wait(60)")
+    worker = second.ask("tasks.pid().get(60)")
     first.do("autocron.stop()")
-    assert second.ask("tasks.pid().wait(60)") == worker
+    assert second.ask("tasks.pid().get(60)") == worker
     # What the first one calls now is stored, and the other's workers run it.
-    assert first.ask("tasks.pid().wait(60)") == worker
+    assert first.ask("tasks.pid().get(60)") == worker
 
 
 def test_threads_and_exit_handlers_of_tasks_do_not_keep_a_worker(world: World) -> None:
@@ -219,7 +219,7 @@ def leave_things_behind():
 """,
     )
     application = world.application()
-    application.ask("tasks.leave_things_behind().wait(60)")
+    application.ask("tasks.leave_things_behind().get(60)")
     ended_at = time.monotonic()
     application.end()
     world.await_end()
@@ -237,8 +237,8 @@ def test_signals_that_a_terminal_sends_to_all_its_processes_do_not_reach_the_wor
     application.do("signal.signal(signal.SIGINT, signal.SIG_IGN)")
     os.killpg(application.pid, signal.SIGINT)
     world.open_gate("it")
-    worker = application.ask("result.wait(60)")
-    assert application.ask("tasks.pid().wait(60)") == worker
+    worker = application.ask("result.get(60)")
+    assert application.ask("tasks.pid().get(60)") == worker
     if IS_LINUX:
         for pid in world.background():
             assert os.getsid(pid) != application.pid

@@ -21,7 +21,7 @@ def come_and_go(number, waits):
         with open("accepted", "a") as accepted:
             accepted.write(result.id + "\\n")
         if waits:
-            assert result.wait(60) == number + 1000
+            assert result.get(60) == number + 1000
         os._exit(0)
     except BaseException:
         import traceback
@@ -87,7 +87,7 @@ def test_an_application_that_starts_while_the_workers_of_another_leave_is_served
     second = world.application()
     # Handed back by the old worker, or kept if it was not told to leave yet; never lost.
     world.open_gate("it")
-    assert second.ask("tasks.add(1, 1).wait(60)") == 2
+    assert second.ask("tasks.add(1, 1).get(60)") == 2
     eventually(lambda: world.marks("end", "it"), "the end of the task")
     assert world.marks("begin", "it")[0].pid == begun.pid
-    assert second.ask("tasks.pid().wait(60)") in world.workers
+    assert second.ask("tasks.pid().get(60)") in world.workers

@@ -42,7 +42,7 @@ def test_start_and_calls_change_nothing_in_the_application(world: World) -> None
     world.write_app(before=_LOOK)
     application = world.application()
     for _ in range(3):
-        application.ask("tasks.add(1, 1).wait(60)")
+        application.ask("tasks.add(1, 1).get(60)")
     assert application.ask("look()") == application.ask("before")
     assert application.ask("threading.active_count()") == 1
     if IS_LINUX:
@@ -51,11 +51,11 @@ def test_start_and_calls_change_nothing_in_the_application(world: World) -> None
 
 def test_nothing_becomes_or_stays_a_child_of_the_application(world: World) -> None:
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     assert children_of(application.pid) == []
     # Nor when they are started again.
     world.kill(world.supervisor, *world.workers)
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     assert children_of(application.pid) == []
     # A server that waits for any child of its own finds none.
     application.do("""
@@ -83,7 +83,7 @@ signal.signal(signal.SIGCHLD, reap)
 """
     )
     application = world.application()
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     # gunicorn stops for good if a child ends with 3 or 4.
     assert set(application.ask("reaped")) <= {0}
 
@@ -100,7 +100,7 @@ thread.join()
 obey.obey(globals())
 """,
     )
-    assert world.application().ask("tasks.add(1, 1).wait(60)") == 2
+    assert world.application().ask("tasks.add(1, 1).get(60)") == 2
 
 
 def test_several_threads_may_start_and_call_at_once(world: World) -> None:
@@ -120,7 +120,7 @@ obey.obey(globals())
 """,
     )
     application = world.application()
-    assert len(application.ask("[result.wait(60) for result in results]")) == 8
+    assert len(application.ask("[result.get(60) for result in results]")) == 8
     assert len(world.background()) == 2
 
 
@@ -135,7 +135,7 @@ os.set_inheritable(server.fileno(), True)
 """
     )
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     port = application.ask("server.getsockname()[1]")
     if IS_LINUX:
         inode = f"socket:[{application.ask('os.fstat(server.fileno()).st_ino')}]"
@@ -146,7 +146,7 @@ os.set_inheritable(server.fileno(), True)
     world.write_app()
     other = world.application()
     application.kill()
-    assert other.ask("tasks.add(1, 1).wait(60)") == 2
+    assert other.ask("tasks.add(1, 1).get(60)") == 2
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
@@ -173,7 +173,7 @@ os.set_inheritable(kept.fileno(), True)
 """
     )
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     for pid in world.background():
         assert str(world.folder / "opened") not in _open_files(pid)
         assert os.readlink(f"/proc/{pid}/fd/0") == os.devnull
@@ -185,18 +185,18 @@ os.set_inheritable(kept.fileno(), True)
 
 def test_when_the_process_that_started_the_supervisor_ends_the_other_goes_on(world: World) -> None:
     first = world.application()
-    worker = first.ask("tasks.pid().wait(60)")
+    worker = first.ask("tasks.pid().get(60)")
     supervisor = world.supervisor
     second = world.application()
     first.end()
-    assert second.ask("tasks.pid().wait(60)") == worker
+    assert second.ask("tasks.pid().get(60)") == worker
     assert world.supervisor == supervisor
     second.do("result = tasks.hold('it')")
     world.await_marks("begin", "it")
     third = world.application()
     second.kill()
     world.open_gate("it")
-    assert third.ask("tasks.pid().wait(60)") == worker
+    assert third.ask("tasks.pid().get(60)") == worker
     assert world.supervisor == supervisor
 
 
@@ -206,7 +206,7 @@ def test_many_processes_that_start_at_once_have_one_supervisor(world: World) -> 
     for application in applications:
         application.await_start()
     for application in applications:
-        application.send("tasks.pid().wait(60)", is_expression=True)
+        application.send("tasks.pid().get(60)", is_expression=True)
     workers = {application.answer() for application in applications}
     assert workers <= set(world.await_workers(count=2))
     # Those that were launched in vain have ended.
@@ -232,9 +232,9 @@ def fork(work):
 
 def serve(name, until):
     from shared import mark, pass_gate
-    mark("answer", name, tasks.add(1, 1).wait(60))
+    mark("answer", name, tasks.add(1, 1).get(60))
     pass_gate(until)
-    mark("answer", name + "-again", tasks.add(2, 2).wait(60))
+    mark("answer", name + "-again", tasks.add(2, 2).get(60))
 """
 
 
@@ -242,7 +242,7 @@ def test_calls_work_in_processes_that_were_forked_after_the_start(world: World) 
     """As with gunicorn --preload."""
     world.write_app(before=_FORK)
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     children = [application.ask(f"fork(lambda: serve('child-{n}', 'go'))") for n in range(3)]
     for number in range(3):
         world.await_marks("answer", f"child-{number}", "2")
@@ -251,7 +251,7 @@ def test_calls_work_in_processes_that_were_forked_after_the_start(world: World) 
         world.await_marks("answer", f"child-{number}-again", "4")
         assert application.ask(f"os.waitpid({child}, 0)[1]") == 0
     # The end of the children is not the end of the parent's service.
-    assert application.ask("tasks.add(3, 3).wait(60)") == 6
+    assert application.ask("tasks.add(3, 3).get(60)") == 6
 
 
 def test_a_forked_child_is_served_on_when_its_parent_has_ended(world: World) -> None:
@@ -276,7 +276,7 @@ child = fork(lambda: (autocron.start({world.database!r}), serve("child", "go")))
 """
     )
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     world.open_gate("go")
     world.await_marks("answer", "child-again", "4")
     assert application.ask("os.waitpid(child, 0)[1]") == 0
@@ -316,7 +316,7 @@ def fork_meanwhile():
 def test_processes_that_the_application_runs_have_no_share_in_it(world: World) -> None:
     """Else the workers would live as long as any program that it happened to start."""
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     application.do("import subprocess")
     child = application.ask(
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
@@ -334,7 +334,7 @@ def test_multiprocessing_in_the_application_is_served(world: World) -> None:
         TASKS
         + """
 def call(number):
-    return add(number, number).wait(60)
+    return add(number, number).get(60)
 """,
     )
     world.write_app(before="import helpers, multiprocessing")
@@ -343,4 +343,4 @@ def call(number):
     application.do("pool = context.Pool(2)")
     assert application.ask("pool.map(helpers.call, [1, 2, 3])") == [2, 4, 6]
     application.do("pool.terminate(); pool.join()")
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2

@@ -82,7 +82,7 @@ def stuck(world: World) -> World:
 
 def test_a_task_whose_time_is_over_fails_and_its_worker_goes_on(stuck: World) -> None:
     application = stuck.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     for how in BLOCKED:
         application.do(f"result = tasks.is_limited({how!r})")
         task = stuck.await_task(application.ask("result.id"), "failed")
@@ -92,7 +92,7 @@ def test_a_task_whose_time_is_over_fails_and_its_worker_goes_on(stuck: World) ->
         assert "block(how)" in task.failure.traceback
         assert task.deaths == 0
     assert [mark.words[1] for mark in stuck.marks("raised")] == ["TaskTimeout"] * 3
-    assert application.ask("tasks.pid().wait(60)") == worker
+    assert application.ask("tasks.pid().get(60)") == worker
 
 
 def test_a_coroutine_whose_time_is_over_fails_too(stuck: World) -> None:
@@ -113,8 +113,8 @@ def test_a_timeout_is_a_failure_like_any_other_and_is_retried(stuck: World) -> N
 
 def test_a_task_that_ends_in_time_is_left_alone(stuck: World) -> None:
     application = stuck.application()
-    worker = application.ask("tasks.quick().wait(60)")
-    assert application.ask("{tasks.quick().wait(60) for _ in range(50)}") == str({worker})
+    worker = application.ask("tasks.quick().get(60)")
+    assert application.ask("{tasks.quick().get(60) for _ in range(50)}") == str({worker})
 
 
 @pytest.mark.mostly_waits
@@ -136,7 +136,7 @@ def test_the_worker_of_a_task_that_does_not_end_for_it_is_replaced(world: World,
     assert task.started_at is not None
     assert task.finished_at is not None
     assert 5 < (task.finished_at - task.started_at).total_seconds() < 15
-    assert application.ask("tasks.pid().wait(60)") != begun.pid
+    assert application.ask("tasks.pid().get(60)") != begun.pid
     assert not is_alive(begun.pid)
     assert len(world.marks("begin")) == 1
 
@@ -148,7 +148,7 @@ def test_the_task_of_such_a_worker_is_retried_if_it_has_retries(world: World) ->
     application.do("result = tasks.is_limited_and_retried('is stuck in C')")
     (begun,) = world.await_marks("begin")
     world.open_gate("free")
-    assert application.ask("result.wait(60)") != begun.pid
+    assert application.ask("result.get(60)") != begun.pid
     task = world.task(application.ask("result.id"))
     assert (task.attempt, task.failures, task.deaths) == (2, 1, 0)
 
@@ -172,7 +172,7 @@ def test_a_worker_that_has_outlived_its_supervisor_is_ended_by_the_next(world: W
     assert task.failure is not None
     assert task.failure.type == "TaskTimeout"
     eventually(lambda: not is_alive(begun.pid), "the end of the old worker")
-    assert application.ask("other.wait(60)") != begun.pid
+    assert application.ask("other.get(60)") != begun.pid
     assert len(world.marks("begin")) == 1
 
 
@@ -212,7 +212,7 @@ def test_a_running_task_can_be_cut_short_and_its_worker_goes_on(stuck: World, ho
     assert task.failure is not None
     assert task.failure.error_message == "TaskCancelled: it was cancelled while it ran"
     assert stuck.marks("raised", "TaskCancelled")
-    assert application.ask("tasks.pid().wait(60)") == begun.pid
+    assert application.ask("tasks.pid().get(60)") == begun.pid
 
 
 def test_another_process_may_do_that(stuck: World) -> None:
@@ -246,7 +246,7 @@ def test_the_worker_of_a_task_that_goes_on_is_replaced(world: World, how: str) -
     application.ask("result.cancel(kill=True)")
     task = world.await_task(application.ask("result.id"), "cancelled")
     assert (task.attempt, task.deaths) == (1, 0)
-    assert application.ask("tasks.pid().wait(60)") != begun.pid
+    assert application.ask("tasks.pid().get(60)") != begun.pid
     assert not is_alive(begun.pid)
     assert len(world.marks("begin")) == 1
 
@@ -284,4 +284,4 @@ def looks():
     (begun,) = stuck.await_marks("begin")
     assert application.ask("result.cancel()") is True
     stuck.await_task(application.ask("result.id"), "cancelled")
-    assert application.ask("tasks.pid().wait(60)") == begun.pid
+    assert application.ask("tasks.pid().get(60)") == begun.pid

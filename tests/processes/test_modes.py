@@ -59,7 +59,7 @@ def test_autocron_start_1_starts_workers_in_what_looks_like_a_command(world: Wor
     assert world.background() == []
     application = world.application("manage.py", "migrate", environment={"AUTOCRON_START": "1"})
     assert application.ask("served") is True
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
     assert f"serving {world.database}" in world.said()
     assert "AUTOCRON_START is 1" in world.said()
 
@@ -94,7 +94,7 @@ def run_program():
 """,
     )
     application = world.application(environment={"AUTOCRON_START": "1"})
-    assert "served False" in application.ask("tasks.run_program().wait(60)")
+    assert "served False" in application.ask("tasks.run_program().get(60)")
     assert len(world.background()) == 2
 
 

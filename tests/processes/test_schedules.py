@@ -77,7 +77,7 @@ def test_a_function_runs_once_at_each_start_of_the_application(world: World) -> 
     first = world.application()
     world.await_marks("begun")
     second = world.application()
-    assert second.ask("tasks.add(1, 2).wait(60)") == 3
+    assert second.ask("tasks.add(1, 2).get(60)") == 3
     assert len(world.marks("begun")) == 1
     first.end()
     second.end()
@@ -86,5 +86,5 @@ def test_a_function_runs_once_at_each_start_of_the_application(world: World) -> 
     third = world.application()
 
     world.await_marks("begun", count=2)
-    assert third.ask("tasks.add(1, 2).wait(60)") == 3
+    assert third.ask("tasks.add(1, 2).get(60)") == 3
     assert len(world.marks("begun")) == 2

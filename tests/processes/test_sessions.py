@@ -51,11 +51,11 @@ def test_run_pending_and_real_workers_do_not_touch_each_others_tasks(
     assert test.ask("hour.result") == test.pid
     test.do("session.close()")
     world.open_gate("theirs")
-    assert server.ask(f"autocron.get_result({held!r}).wait(60)") in world.workers
+    assert server.ask(f"autocron.get_result({held!r}).get(60)") in world.workers
     assert world.task(waiting).state.value == "waiting"
     assert "starts nothing in a test (autocron.testing is imported)" in world.said()
     assert test.end() == 0
-    assert server.ask("tasks.pid().wait(60)") in world.workers
+    assert server.ask("tasks.pid().get(60)") in world.workers
 
 
 def test_who_is_served_and_imports_it_is_told_and_leaves_workers_to_others(world: World) -> None:
@@ -71,7 +71,7 @@ def test_who_is_served_and_imports_it_is_told_and_leaves_workers_to_others(world
     assert [mark.pid for mark in world.marks("touch", "after")] == [late.pid]
     # What was called before was promised, and the other process still has its workers.
     world.open_gate("before")
-    assert server.ask(f"autocron.get_result({before!r}).wait(60)") in world.workers
+    assert server.ask(f"autocron.get_result({before!r}).get(60)") in world.workers
     assert len(world.store.find()) == 1
 
 
@@ -87,8 +87,8 @@ def test_what_was_called_before_is_not_lost_when_nobody_else_is_served(world: Wo
     only.end()
     world.open_gate("first")
     again = world.application()
-    assert again.ask(f"autocron.get_result({second!r}).wait(60)") == 3
-    assert again.ask(f"autocron.get_result({first!r}).wait(60)") in world.workers
+    assert again.ask(f"autocron.get_result({second!r}).get(60)") == 3
+    assert again.ask(f"autocron.get_result({first!r}).get(60)") in world.workers
 
 
 INSIDE = (
@@ -119,22 +119,22 @@ def run_tests():
 def test_a_session_inside_a_worker_fails_its_task_and_says_why(world: World) -> None:
     world.write("tasks.py", INSIDE)
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
-    application.do("result = tasks.rehearse()\ntry:\n result.wait(60)\nexcept Exception: pass")
+    worker = application.ask("tasks.pid().get(60)")
+    application.do("result = tasks.rehearse()\ntry:\n result.get(60)\nexcept Exception: pass")
     assert application.ask("result.error_message") == (
         "StartError: autocron.testing was imported in a worker, whose calls would be lost in a "
         "test session; import it in tests only, not in a module of the application"
     )
     # Nothing of it stays: the same worker goes on, and what its tasks call is stored.
-    assert application.ask("tasks.pid().wait(60)") == worker
-    called = application.ask("tasks.call_add().wait(60)")
-    assert application.ask(f"autocron.get_result({called!r}).wait(60)") == 3
+    assert application.ask("tasks.pid().get(60)") == worker
+    called = application.ask("tasks.call_add().get(60)")
+    assert application.ask(f"autocron.get_result({called!r}).get(60)") == 3
 
 
 def test_a_child_of_a_task_may_run_tests(world: World) -> None:
     world.write("tasks.py", INSIDE)
     application = world.application()
-    assert application.ask("tasks.run_tests().wait(60)") == ["False", "3"]
+    assert application.ask("tasks.run_tests().get(60)") == ["False", "3"]
     assert [task.name for task in world.store.find()] == ["tasks:run_tests"]
 
 

@@ -21,11 +21,11 @@ _LOGGED = "import logging; logging.basicConfig(level='INFO')"
 
 def test_a_second_start_with_the_same_database_changes_nothing(world: World) -> None:
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     background = world.background()
     assert application.ask(f"autocron.start({world.database!r})") is True
     assert application.ask(f"autocron.start({world.database!r}, workers=3)") is True
-    assert application.ask("tasks.pid().wait(60)") == worker
+    assert application.ask("tasks.pid().get(60)") == worker
     assert world.background() == background
 
 
@@ -40,14 +40,14 @@ except autocron.StartError as error: refusal = str(error)
     assert world.database in refusal
     assert other in refusal
     assert not os.path.exists(other)
-    assert application.ask("tasks.add(1, 1).wait(60)") == 2
+    assert application.ask("tasks.add(1, 1).get(60)") == 2
 
 
 def test_another_application_on_the_same_database_is_refused_naming_the_first(
     world: World, tmp_path: Path
 ) -> None:
     first = world.application()
-    first.ask("tasks.add(1, 1).wait(60)")
+    first.ask("tasks.add(1, 1).get(60)")
     for name in ("shared.py", "obey.py", "tasks.py"):
         world.write(f"elsewhere/{name}", (world.folder / name).read_text())
     app = world.write(
@@ -65,20 +65,20 @@ obey.obey(globals())
     assert str(world.folder / "elsewhere") in refusal
     # The first one is served on, by the code that it had.
     assert first.ask("tasks.__file__") == str(world.folder / "tasks.py")
-    assert first.ask("tasks.add(2, 2).wait(60)") == 4
+    assert first.ask("tasks.add(2, 2).get(60)") == 4
     # When the first one has ended, the database is free.
     first.end()
     world.await_end()
     assert second.ask(f"autocron.start({world.database!r})") is True
-    assert second.ask("tasks.add(3, 3).wait(60)") == 6
+    assert second.ask("tasks.add(3, 3).get(60)") == 6
 
 
 def test_one_application_may_be_started_from_another_directory(world: World) -> None:
     first = world.application()
-    worker = first.ask("tasks.pid().wait(60)")
+    worker = first.ask("tasks.pid().get(60)")
     second = world.application(cwd=world.folder.parent)
-    assert second.ask("tasks.add(1, 1).wait(60)") == 2
-    assert first.ask("tasks.add(1, 1).wait(60)") == 2
+    assert second.ask("tasks.add(1, 1).get(60)") == 2
+    assert first.ask("tasks.add(1, 1).get(60)") == 2
     assert worker not in (first.pid, second.pid)
 
 
@@ -97,7 +97,7 @@ if "autocron.shell.worker" in sys.modules:
 """,
     )
     application = world.application()
-    found, task_id = application.ask(f"tasks.start_here({world.database!r}).wait(60)")
+    found, task_id = application.ask(f"tasks.start_here({world.database!r}).get(60)")
     assert found is True
     assert world.await_task(task_id, "succeeded").result == "2"
     assert not (world.folder / ".autocron").exists()
@@ -121,7 +121,7 @@ def run_program():
 """,
     )
     application = world.application()
-    served, task_id = application.ask("tasks.run_program().wait(60)")
+    served, task_id = application.ask("tasks.run_program().get(60)")
     assert served == "False"
     world.await_task(task_id, "succeeded")
     assert len(world.background()) == 2
@@ -151,7 +151,7 @@ def test_with_no_workers_calls_are_stored_and_run_by_another_process(world: Worl
     assert "attached" in world.said()
     assert "workers=0" in world.said()
     served = world.application()
-    worker = attached.ask("result.wait(60)")
+    worker = attached.ask("result.get(60)")
     assert worker not in (attached.pid, served.pid)
     # An attached process holds no share: it is no reason for workers to live.
     served.end()
@@ -163,7 +163,7 @@ def test_calls_before_the_start_run_in_place_and_later_ones_in_workers(world: Wo
     world.write_app(before="early = tasks.pid()")
     application = world.application()
     assert application.ask("early.result") == application.pid
-    assert application.ask("tasks.pid().wait(60)") != application.pid
+    assert application.ask("tasks.pid().get(60)") != application.pid
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ if __name__ == "__main__":
 def test_tasks_of_a_script_run_under_its_name(world: World) -> None:
     world.write("script.py", _MAIN.format(database=world.database))
     application = world.application("script.py")
-    value, name, worker = application.ask("double(21).wait(60)")
+    value, name, worker = application.ask("double(21).get(60)")
     assert (value, name) == (42, "script")
     assert worker in world.workers
 
@@ -230,7 +230,7 @@ def test_tasks_of_a_script_run_under_its_name(world: World) -> None:
 def test_tasks_of_a_script_whose_name_is_no_module_name_run_too(world: World, name: str) -> None:
     world.write(name, _MAIN.format(database=world.database))
     application = world.application(name)
-    assert application.ask("double(21).wait(60)")[0] == 42
+    assert application.ask("double(21).get(60)")[0] == 42
 
 
 def test_tasks_of_a_package_that_is_run_with_m_run_under_its_module_name(world: World) -> None:
@@ -243,12 +243,12 @@ def test_tasks_of_a_package_that_is_run_with_m_run_under_its_module_name(world: 
         .replace("2 * number", "helpers.FACTOR * number"),
     )
     application = world.application("-m", "pkg")
-    value, name, worker = application.ask("double(14).wait(60)")
+    value, name, worker = application.ask("double(14).get(60)")
     assert (value, name) == (42, "pkg.__main__")
     assert worker in world.workers
     world.write("pkg/web.py", (world.folder / "pkg" / "__main__.py").read_text())
     other = world.application("-m", "pkg.web")
-    assert other.ask("double(14).wait(60)")[:2] == [42, "pkg.web"]
+    assert other.ask("double(14).get(60)")[:2] == [42, "pkg.web"]
 
 
 def test_tasks_of_a_script_have_one_name_in_the_processes_that_it_spawns(world: World) -> None:
@@ -267,7 +267,7 @@ def double(number):
 served = autocron.start({world.database!r})
 
 def serve():
-    mark("spawned", served, *double(21).wait(60))
+    mark("spawned", served, *double(21).get(60))
 
 if __name__ == "__main__":
     import obey
@@ -276,7 +276,7 @@ if __name__ == "__main__":
 """,
     )
     application = world.application("script.py")
-    assert application.ask("double(1).wait(60)") == [2, "script"]
+    assert application.ask("double(1).get(60)") == [2, "script"]
     worker = world.workers
     application.do("child = context.Process(target=serve); child.start(); child.join()")
     assert application.ask("child.exitcode") == 0
@@ -304,7 +304,7 @@ if __name__ == "__main__":
 """,
     )
     application = world.application("script.py")
-    worker = application.ask("where().wait(60)")
+    worker = application.ask("where().get(60)")
     assert [mark.pid for mark in world.marks("top-level", "__main__")] == [application.pid]
     assert [mark.pid for mark in world.marks("top-level", "script")] == [worker]
     assert len(world.background()) == 2
@@ -364,7 +364,7 @@ def test_modules_with_names_of_their_own_are_not_warned_of(world: World) -> None
     world.write("shop/__init__.py", "")
     world.write("shop/jobs.py", TASKS)
     world.write_app(before="import shop.jobs")
-    world.application().ask("shop.jobs.add(1, 1).wait(60)")
+    world.application().ask("shop.jobs.add(1, 1).get(60)")
     assert "no module of that name" not in world.said()
 
 
@@ -404,9 +404,9 @@ def late():
 """,
     )
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     application.do("import late")
-    assert application.ask("late.late().wait(60)") == worker
+    assert application.ask("late.late().get(60)") == worker
 
 
 def test_a_function_that_no_worker_could_find_is_refused_by_name(world: World) -> None:
@@ -436,7 +436,7 @@ def look():
     )
     world.write_app(before="sys.path.insert(0, 'libraries')")
     application = world.application()
-    assert application.ask("tasks.look().wait(60)") == ["from the library", "from the directory"]
+    assert application.ask("tasks.look().get(60)") == ["from the library", "from the directory"]
 
 
 def test_a_module_of_the_users_that_is_named_like_one_of_autocrons_is_the_users(
@@ -455,7 +455,7 @@ def look():
 """,
     )
     application = world.application()
-    assert application.ask("tasks.look().wait(60)")[0] == "my boot"
+    assert application.ask("tasks.look().get(60)")[0] == "my boot"
 
 
 # -- where the database lives -----------------------------------------------
@@ -474,7 +474,7 @@ def test_a_relative_name_lies_in_the_home_folder_readable_by_its_owner_only(
     )
     try:
         application = world.application()
-        assert application.ask("tasks.add(1, 1).wait(60)") == 2
+        assert application.ask("tasks.add(1, 1).get(60)") == 2
         for folder in (".autocron", ".autocron/sites", ".autocron/sites/project.db.run"):
             assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
         for file in (tmp_path / ".autocron" / "sites").iterdir():

@@ -70,7 +70,7 @@ def test_what_expires_is_told_to_the_hooks(world: World) -> None:
     world.write("tasks.py", HOOKED)
     world.write_app("workers={'default': 1}")
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     application.do("tasks.expires()")
     eventually(lambda: ("cancelled", "0") in heard(world, "expires"), "the end is told")
 
@@ -110,7 +110,7 @@ def logs():
 def test_log_records_carry_the_task(world: World) -> None:
     world.write("tasks.py", LOGGED)
     application = world.application()
-    task_id = application.ask("(result := tasks.logs()).wait(60) or result.id")
+    task_id = application.ask("(result := tasks.logs()).get(60) or result.id")
     lines = (world.folder / "log").read_text().splitlines()
     assert "outside|no worker|no worker|" in lines
     assert "outside|None|None|" in lines
@@ -141,5 +141,5 @@ def test_the_last_progress_is_seen_although_the_task_says_nothing_more(world: Wo
     eventually(lambda: application.ask(done) == 3, "the last value is stored")
     assert application.ask("result.status") == "running"
     world.open_gate("gate")
-    application.do("result.wait(60)")
+    application.do("result.get(60)")
     assert application.ask("result.progress.done") == 3

@@ -15,13 +15,13 @@ def test_a_lost_wake_up_only_delays_a_task(world: World) -> None:
     world.store.open()
     world.store.put_settings({"worker_idle_time": "0.2"})
     application = world.application()
-    worker = application.ask("tasks.pid().wait(60)")
+    worker = application.ask("tasks.pid().get(60)")
     supervisor = world.supervisor
     for _ in range(3):
         for path in (world.run.wake, world.run.control):
             if os.path.exists(path):
                 os.unlink(path)
-        assert application.ask("tasks.pid().wait(60)") == worker
+        assert application.ask("tasks.pid().get(60)") == worker
     # That nobody listens does not make a second one.
     assert world.supervisor == supervisor
     eventually(lambda: len(world.background()) == 2, "one supervisor, one worker")
@@ -31,13 +31,13 @@ def test_a_run_folder_that_is_gone_is_made_again_by_the_next_start(
     world: World,
 ) -> None:
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     application.end()
     world.await_end()
     for name in os.listdir(world.run.path):
         Path(world.run.path, name).unlink()
     os.rmdir(world.run.path)
-    assert world.application().ask("tasks.add(2, 2).wait(60)") == 4
+    assert world.application().ask("tasks.add(2, 2).get(60)") == 4
 
 
 def test_a_database_with_a_very_long_path_is_served_and_woken(tmp_path: Path) -> None:
@@ -48,14 +48,14 @@ def test_a_database_with_a_very_long_path_is_served_and_woken(tmp_path: Path) ->
     world = World(tmp_path, database=str(folder / "project.db"))
     try:
         application = world.application()
-        application.ask("tasks.add(1, 1).wait(60)")
+        application.ask("tasks.add(1, 1).get(60)")
         # The idle times are 30 seconds; what starts sooner was woken.
-        task_id = application.ask("(result := tasks.add(2, 2)).wait(20) and result.id")
+        task_id = application.ask("(result := tasks.add(2, 2)).get(20) and result.id")
         task = world.task(task_id)
         assert task.started_at is not None
         assert (task.started_at - task.enqueued_at).total_seconds() < 15
         world.kill(world.supervisor, *world.workers)
-        assert application.ask("tasks.add(3, 3).wait(60)") == 6
+        assert application.ask("tasks.add(3, 3).get(60)") == 6
     finally:
         world.close()
 
@@ -68,7 +68,7 @@ def test_a_thousand_calls_fill_no_queue_and_block_nobody(world: World) -> None:
     world.await_marks("begin", "it")
     application.do("results = [tasks.add(number, 0) for number in range(1000)]")
     world.open_gate("it")
-    assert application.ask("sum(result.wait(60) for result in results)") == sum(range(1000))
+    assert application.ask("sum(result.get(60) for result in results)") == sum(range(1000))
 
 
 @pytest.mark.mostly_waits
@@ -85,7 +85,7 @@ def test_tasks_that_become_due_at_once_are_given_to_all_workers(world: World) ->
 @pytest.mark.skipif(not IS_LINUX, reason="looks into /proc")
 def test_idle_background_processes_do_not_even_wake_up(world: World) -> None:
     application = world.application()
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     looks: List[Dict[int, List[str]]] = [{}]
 
     def is_quiet() -> bool:

@@ -63,14 +63,14 @@ def test_workers_take_tasks_of_their_queues_only(world: World) -> None:
     application.do("held = tasks.hold('it')")
     (holding,) = world.await_marks("begin", "it")
     world.open_gate("now")
-    mailing = application.ask("tasks.mail('now').wait(60)")
+    mailing = application.ask("tasks.mail('now').get(60)")
     assert mailing != holding.pid
     # The queue of a worker that is busy waits for it, though another one is idle.
     application.do("later = tasks.pid()")
-    assert application.ask("tasks.mail('now').wait(60)") == mailing
+    assert application.ask("tasks.mail('now').get(60)") == mailing
     assert application.ask("later.status") == "waiting"
     world.open_gate("it")
-    assert application.ask("later.wait(60)") == holding.pid
+    assert application.ask("later.get(60)") == holding.pid
 
 
 def test_a_wake_up_that_comes_to_a_worker_of_another_queue_is_passed_on(world: World) -> None:
@@ -81,7 +81,7 @@ def test_a_wake_up_that_comes_to_a_worker_of_another_queue_is_passed_on(world: W
     world.open_gate("x")
     for _ in range(12):
         for call in ("tasks.mail('x')", "tasks.pid()"):
-            task_id = application.ask(f"(result := {call}).wait(60) and result.id")
+            task_id = application.ask(f"(result := {call}).get(60) and result.id")
             assert waited_seconds(world, task_id) < AT_ONCE_SECONDS
 
 
@@ -90,7 +90,7 @@ def test_a_queue_for_which_there_is_no_worker_waits(world: World) -> None:
     world.write_app("workers={'default': 1}")
     application = world.application()
     application.do("waiting = tasks.mail('x')")
-    application.ask("tasks.add(1, 1).wait(60)")
+    application.ask("tasks.add(1, 1).get(60)")
     assert application.ask("waiting.status") == "waiting"
     # Until there is one: what start() was given wins over what is set, so it is started anew.
     application.end()
@@ -112,7 +112,7 @@ def test_how_many_workers_there_are_for_which_queues_can_be_set_while_they_run(
     # The one for all queues leaves, after the task in hand.
     others = world.await_workers(other_than=[holding.pid], count=3)
     world.open_gate("it")
-    assert application.ask("held.wait(60)") == holding.pid
+    assert application.ask("held.get(60)") == holding.pid
     eventually(lambda: not is_alive(holding.pid), "the end of the worker for all queues")
 
     def queues() -> Any:
@@ -139,7 +139,7 @@ def test_a_worker_is_replaced_after_so_many_tasks(world: World) -> None:
     world.write_app("max_tasks_per_worker=3")
     application = world.application()
     application.do("results = [tasks.pid() for _ in range(12)]")
-    pids = application.ask("[result.wait(60) for result in results]")
+    pids = application.ask("[result.get(60) for result in results]")
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 3, 3]
     # Nothing was begun twice.
     for task_id in application.ask("[result.id for result in results]"):
@@ -151,19 +151,19 @@ def test_a_worker_for_one_task_each_never_runs_two(world: World) -> None:
     world.write_app("workers=2, max_tasks_per_worker=1")
     application = world.application()
     application.do("results = [tasks.pid() for _ in range(8)]")
-    assert application.ask("len({result.wait(60) for result in results})") == 8
+    assert application.ask("len({result.get(60) for result in results})") == 8
 
 
 def test_a_worker_that_takes_much_memory_is_replaced(world: World) -> None:
     world.write("tasks.py", QUEUED)
     application = world.application()
-    first = application.ask("tasks.grow(1).wait(60)")
+    first = application.ask("tasks.grow(1).get(60)")
     assert set_option(world, "--set-max-memory-mb", "250").returncode == 0
-    assert application.ask("tasks.grow(300).wait(60)") == first
+    assert application.ask("tasks.grow(300).get(60)") == first
     eventually(lambda: not is_alive(first), "the end of the worker that has grown")
-    second = application.ask("tasks.pid().wait(60)")
+    second = application.ask("tasks.pid().get(60)")
     assert second != first
-    assert application.ask("tasks.grow(1).wait(60)") == second
+    assert application.ask("tasks.grow(1).get(60)") == second
 
 
 # -- leaving ------------------------------------------------------
@@ -195,7 +195,7 @@ def test_a_long_grace_is_kept_and_does_not_keep_the_next_application_waiting(wor
     application.end()
     # As a restart does: the old worker ends its task beside those of the new application.
     again = world.application()
-    assert again.ask("tasks.pid().wait(60)") != begun.pid
+    assert again.ask("tasks.pid().get(60)") != begun.pid
     assert world.supervisor == supervisor
     assert world.task(task_id).state.value == "running"
     world.open_gate("it")

@@ -70,7 +70,7 @@ def test_it_runs_the_workers_of_an_application_that_only_enqueues(project):
         try:
             said = next(line for line in running.stderr if "ready" in line or "rror" in line)
             assert "ready" in said
-            code = "from shop.tasks import welcome; print(welcome('ada').wait(30))"
+            code = "from shop.tasks import welcome; print(welcome('ada').get(30))"
             assert project.server(code, settings) == "Welcome, ada, one of 0\n"
         finally:
             running.send_signal(signal.SIGTERM)

@@ -138,9 +138,9 @@ def test_a_server_serves_with_what_the_setting_says(project):
         from shop.tasks import welcome, connected, connected_in_loop
         from django.core.management import call_command
         call_command("migrate", verbosity=0)
-        print(welcome("ada").wait(30))
-        print([connected().wait(30) for _ in range(2)])
-        print([connected_in_loop().wait(30) for _ in range(2)])
+        print(welcome("ada").get(30))
+        print([connected().get(30) for _ in range(2)])
+        print([connected_in_loop().get(30) for _ in range(2)])
         print(sorted((one.name, one.tz) for one in autocron.schedules()))
         call_command("autocron", "--info", "--json")
         autocron.stop()

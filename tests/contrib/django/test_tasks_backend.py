@@ -71,27 +71,30 @@ def project(project):
 def test_tasks_run_in_workers(project, settings):
     told = project.server(
         """
-        import asyncio, datetime, autocron
+        import asyncio, datetime, sys, autocron
         from django.utils import timezone
         from shop.tasks import double, later, context_of, refuse, Refused
         from waiting import wait
 
+        def tell(*values):  # in one piece, since others write to the same place
+            sys.stdout.write(" ".join(map(str, ("=", *values))) + "\\n")
+
         first = double.enqueue(4)
-        print("=", first.status, first.attempts, first.args, first.task == double)
-        print("=", wait(first).status, first.return_value, first.attempts)
-        print("=", wait(asyncio.run(later.aenqueue(1))).return_value)
+        tell(first.status, first.attempts, first.args, first.task == double)
+        tell(wait(first).status, first.return_value, first.attempts)
+        tell(wait(asyncio.run(later.aenqueue(1))).return_value)
         context = wait(context_of.enqueue("x"))
-        print("=", context.return_value == [1, context.id, "RUNNING", "x"])
+        tell(context.return_value == [1, context.id, "RUNNING", "x"])
         refused = wait(refuse.enqueue("no"))
-        print("=", refused.status, refused.errors[0].exception_class is Refused)
-        print("=", refused.errors[0].traceback.splitlines()[-1])
+        tell(refused.status, refused.errors[0].exception_class is Refused)
+        tell(refused.errors[0].traceback.splitlines()[-1])
         at = timezone.now() + datetime.timedelta(days=1)
         put_off = double.using(run_after=at, priority=-5).enqueue(1)
         again = double.get_result(put_off.id)
-        print("=", again == put_off, again.task.run_after == at, again.task.priority, again.status)
-        print("=", asyncio.run(double.aget_result(first.id)).return_value)
+        tell(again == put_off, again.task.run_after == at, again.task.priority, again.status)
+        tell(asyncio.run(double.aget_result(first.id)).return_value)
         stored = autocron.default_app.service.backend.get(put_off.id)
-        print("=", stored.name, stored.queue, stored.priority, stored.run_at == at)
+        tell(stored.name, stored.queue, stored.priority, stored.run_at == at)
         autocron.stop()
         """,
         settings % "",

@@ -31,7 +31,7 @@ TESTS = """
                 self.assertEqual((result.status, queue()), ("waiting", 0))
                 self.assertTrue(0 < len(result.id) < 64)
                 with self.assertRaisesMessage(autocron.ResultNotReady, "would be for ever"):
-                    result.wait(timeout=60)
+                    result.get(timeout=60)
             self.assertEqual((result.status, queue()), ("waiting", 1))
             self.autocron.run_pending()
             self.assertEqual(result.result, "Welcome, ada, one of 0")
@@ -254,7 +254,7 @@ def test_a_server_enqueues_what_is_committed_and_nothing_else(project):
             User.objects.create(username="ada")
             result = welcome("ada")
             print(result.status, len(autocron.default_app.service.backend.list()))
-        print(result.wait(30))
+        print(result.get(30))
         try:
             with transaction.atomic():
                 lost = welcome("bob")
