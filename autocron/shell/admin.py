@@ -5,7 +5,6 @@ Looking creates nothing and changes nothing.
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,13 +16,13 @@ from autocron.core.task import Task, TaskState
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Clock
-from autocron.shell.application import APPLICATION, MODULES, Application
 from autocron.shell.deleting import delete
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
 from autocron.shell.operating import Operator
 from autocron.shell.overview import Overview, Planned, Processes, processes, queues, schedules
 from autocron.shell.ownership import RunFolder
 from autocron.shell.paths import database_path
+from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.statistics import Statistics, statistics
 from autocron.shell.wakeup import Sender, Sent
@@ -78,6 +77,7 @@ class Admin:
         self.path = store.path
         self.clock = clock
         self._folder = RunFolder(store.path)
+        self._served = Served(self._folder)
         self.operator = Operator(store, self._folder, clock)
 
     # -- looking ------------------------------------------------------------------------------
@@ -85,10 +85,11 @@ class Admin:
     def overview(self) -> Overview:
         """Return what is worth knowing of the database now."""
         now, stored, paused = self.clock.now(), self.store.settings(), self.store.paused()
+        application, modules = self._served.read()
         return Overview(
             settings=Settings.read(stored),
-            application=_application(stored),
-            modules=tuple(json.loads(stored.get(MODULES, "[]"))),
+            application=application,
+            modules=tuple(modules),
             processes=processes(self.store, self._folder),
             schedules=schedules(self.store, now),
             stats=self.store.stats(now),
@@ -161,7 +162,7 @@ class Admin:
         sender = Sender(self._folder.control)
         with closing(sender):
             was_told = sender.send() is Sent.YES
-        application = _application(stored)
+        application = self._served.application
         return Changed(
             before=before,
             after=after,
@@ -242,8 +243,3 @@ def neighbours(path: str) -> List[str]:
         return sorted(os.listdir(os.path.dirname(path)))
     except OSError:
         return []
-
-
-def _application(stored: Mapping[str, str]) -> Optional[Application]:
-    text = stored.get(APPLICATION)
-    return None if text is None else Application.from_json(text)

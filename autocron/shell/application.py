@@ -6,16 +6,13 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from autocron.core.workforce import Workers
 from autocron.registry import main_module, main_module_name
 from autocron.shell.launch import python_executable
 
-# The names under which the store keeps them.
-APPLICATION = "application"
-MODULES = "modules"
-# A mark of the latest start by a new process.
+# Under this name the store keeps a mark of the latest start by a new process.
 START = "start"
 
 
@@ -65,15 +62,24 @@ class Application:
     max_memory_mb: Optional[float] = None
     stop_grace: Optional[float] = None
 
+    def entries(self) -> Dict[str, Any]:
+        """Return the application as what JSON can hold."""
+        return asdict(self)
+
     def to_json(self) -> str:
         """Return the application as JSON text."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.entries())
 
     @classmethod
     def from_json(cls, text: str) -> Application:
         """Return the application of a JSON text; unknown entries are left out."""
+        return cls.of(json.loads(text))
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Application:
+        """Return the application of such entries; unknown ones are left out."""
         known = {field.name for field in fields(cls)}
-        entries = {name: value for name, value in json.loads(text).items() if name in known}
+        entries = {name: value for name, value in found.items() if name in known}
         entries["sys_path"] = tuple(entries["sys_path"])
         return cls(**entries)
 

@@ -20,14 +20,9 @@ from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
 from autocron.firing import SERVICE
 from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
-from autocron.shell.application import (
-    APPLICATION,
-    MODULES,
-    START,
-    Application,
-    django_settings,
-)
+from autocron.shell.application import START, Application, django_settings
 from autocron.shell.crew import fingerprint
+from autocron.shell.served import Served
 from autocron.shell.service import declared
 
 if TYPE_CHECKING:
@@ -47,14 +42,18 @@ class Code:
     Arguments:
         app: The App whose decorators the modules use.
         application: What the application has told of itself.
-        store: Where the names of its modules are kept.
+        store: Tells of starts by new processes, and which errors were shown.
+        served: Tells the names of its modules, and what the latest start has said of it.
         clock: Measures when an import that has failed is tried again.
     """
 
-    def __init__(self, app: App, application: Application, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, app: App, application: Application, store: Store, served: Served, clock: Clock
+    ) -> None:
         self.app = app
         self._application = application
         self._store = store
+        self._served = served
         self._start: Optional[str] = None
         self._clock = clock
         self._missing: Set[str] = set()
@@ -92,8 +91,7 @@ class Code:
         self._import_urls()
 
     def _modules(self) -> List[str]:
-        names: List[str] = json.loads(self._store.settings().get(MODULES, "[]"))
-        return names
+        return self._served.modules
 
     def _set_django_up(self) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", self._application.django or "")
@@ -185,8 +183,10 @@ class Code:
         seen -= set(self._failed)
         backend.declare(declared(self.app, now), complete_for=seen)
         if self._missing:
-            left = [name for name in self._modules() if name not in self._missing]
-            self._store.put_settings({MODULES: json.dumps(left)})
+            with self._store.transaction():
+                known, modules = self._served.read()
+                if known is not None:
+                    self._served.write(known, set(modules) - self._missing)
 
     # -- finding ------------------------------------------------------------------------------
 
@@ -241,9 +241,11 @@ class Code:
         if start == self._start:
             return False
         self._start = start
-        latest = Application.from_json(settings[APPLICATION])
-        return not self._application.runs_like(latest) or any(
-            fingerprint(file) != known for file, known in self._told.items()
+        latest = self._served.application
+        return (
+            latest is None
+            or not self._application.runs_like(latest)
+            or any(fingerprint(file) != known for file, known in self._told.items())
         )
 
     def changed_files(self) -> Dict[str, Optional[Tuple[int, int]]]:

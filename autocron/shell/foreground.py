@@ -24,6 +24,7 @@ from autocron.shell.code import DJANGO_PROJECT
 from autocron.shell.output import guard_output, log_to_stderr
 from autocron.shell.ownership import Lock, RunFolder, Share, acquire, holder, is_shared
 from autocron.shell.paths import database_path
+from autocron.shell.private import check_database
 from autocron.shell.service import begin_service
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.supervisor import Supervisor
@@ -139,6 +140,7 @@ def run(name: str, wanted: Wanted) -> int:
     guard_output()
     log_to_stderr(logging.INFO)
     path = database_path(name)
+    check_database(path)
     store = SQLiteStore(path)
     store.open(create=True)
     settings = Settings.read(store.settings())

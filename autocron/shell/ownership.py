@@ -17,6 +17,8 @@ import sys
 import time
 from typing import Dict, List, Optional
 
+from autocron.shell.private import check_folder
+
 # struct flock, as fcntl(2) lays it out: type, whence, start, length, pid.
 _FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
 
@@ -35,10 +37,16 @@ class RunFolder:
         self.application = os.path.join(self.path, "application.lock")
         self.wake = os.path.join(self.path, "wake.sock")
         self.control = os.path.join(self.path, "control.sock")
+        self.served = os.path.join(self.path, "served.json")
 
     def make(self) -> None:
-        """Create the folder, readable by its owner only."""
+        """Create the folder, readable by its owner only.
+
+        Raises:
+            StartError: There is one that is somebody else's, or that others may write.
+        """
         os.makedirs(self.path, mode=0o700, exist_ok=True)
+        check_folder(self.path)
 
     def worker(self, name: str) -> str:
         """Return the path of a worker's lock file."""

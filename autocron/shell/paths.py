@@ -6,6 +6,7 @@ import os
 from typing import Union
 
 from autocron.core.errors import StartError
+from autocron.shell.private import check_folder
 
 HOME_FOLDER = ".autocron"
 
@@ -71,6 +72,7 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
 
 def _make_private(folder: str, base: str) -> None:
     if os.path.isdir(folder):
+        check_folder(folder)
         return
     if folder != base:
         _make_private(os.path.dirname(folder), base)

@@ -7,7 +7,6 @@ alone: no thread, no timer, no signal handler, no child.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -35,7 +34,7 @@ from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.operations import Operations
 from autocron.ports import Observer, Waker
-from autocron.shell.application import APPLICATION, MODULES, START, Application, describe
+from autocron.shell.application import START, Application, describe
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.launch import launch_supervisor
@@ -45,6 +44,8 @@ from autocron.shell.mode import Mode, Process, decide
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
+from autocron.shell.private import check_database
+from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.terms import Terms
 from autocron.shell.wakeup import Sender, Sent
@@ -133,6 +134,7 @@ class AppService:
         self.clock = SystemClock()
         self._app = app
         self._folder = folder
+        self._served = Served(folder)
         self._waker = CallWaker(folder, self.clock)
         self.backend = local_backend(store, self.clock, waker=self._waker, observer=app.hooks)
         self.is_serving = False
@@ -157,7 +159,7 @@ class AppService:
 
     def announce(self) -> None:
         """Make known what has been decorated up to now, by one write."""
-        _add_modules(self.backend.store, self._app.registry.modules())
+        _add_modules(self.backend.store, self._served, self._app.registry.modules())
         self.backend.declare(declared(self._app, self.clock.now()))
         self._waker.tell_supervisor()
 
@@ -178,11 +180,13 @@ class AppService:
 
     def _patience_seconds(self) -> float:
         try:
-            stored = self.backend.store.settings()
-            application = Application.from_json(stored[APPLICATION])
-            stop_grace = Terms.of(application, Settings.read(stored)).stop_grace
-        except (AutocronError, LookupError):
+            settings = Settings.read(self.backend.store.settings())
+            application = self._served.application
+        except AutocronError:
+            application = None
+        if application is None:
             return STOP_PATIENCE_SECONDS
+        stop_grace = Terms.of(application, settings).stop_grace
         return max(STOP_PATIENCE_SECONDS, stop_grace + STOP_PATIENCE_SECONDS / 2)
 
     # -- serving ------------------------------------------------------------------------------
@@ -259,6 +263,7 @@ def start_service(
         return None
     path = database_path(database)
     app.check_reachable()
+    check_database(path)
     store = SQLiteStore(path, durability=durability)
     store.open(create=True)
     if Settings.read(store.settings()).autocron_lock:
@@ -329,26 +334,27 @@ def begin_service(
     with store.transaction():
         # One process at a time: the first one begins a period of service, for all.
         is_served = is_shared(folder.application)
-        _register(store, application, is_served)
+        served = Served(folder)
+        _register(store, served, application, is_served)
         if not is_served:
             store.put_settings({SERVICE: new_id()})
-        _add_modules(store, modules)
+        _add_modules(store, served, modules)
         return take_share()
 
 
-def _add_modules(store: SQLiteStore, modules: Collection[str]) -> None:
+def _add_modules(store: SQLiteStore, served: Served, modules: Collection[str]) -> None:
     with store.transaction():
-        known = set(json.loads(store.settings().get(MODULES, "[]")))
-        if not known.issuperset(modules):
-            store.put_settings({MODULES: json.dumps(sorted(known.union(modules)))})
+        application, known = served.read()
+        if application is not None and not set(known).issuperset(modules):
+            served.write(application, {*known, *modules})
 
 
-def _register(store: SQLiteStore, application: Application, is_served: bool) -> None:
+def _register(
+    store: SQLiteStore, served: Served, application: Application, is_served: bool
+) -> None:
     """Write down which application this is; refuse if another one is being served."""
     with store.transaction():
-        settings = store.settings()
-        stored = settings.get(APPLICATION)
-        known = Application.from_json(stored) if stored is not None else None
+        known, modules = served.read()
         is_same = known is not None and known.is_same_as(application)
         if known is not None and is_served and not is_same:
             raise StartError(
@@ -358,10 +364,9 @@ def _register(store: SQLiteStore, application: Application, is_served: bool) -> 
         if known is not None and is_same and application.main_name is None:
             # Another process of the same application may have tasks in its main script.
             application = replace(application, main_name=known.main_name, main_file=known.main_file)
-        store.put_settings({APPLICATION: application.to_json(), START: new_id()})
-        if not is_same:
-            # Whatever another application has left behind is not importable here.
-            store.put_settings({MODULES: None})
+        # Whatever another application has left behind is not importable here.
+        served.write(application, modules if is_same else ())
+        store.put_settings({START: new_id()})
 
 
 def _check_options(

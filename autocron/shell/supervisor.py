@@ -23,7 +23,6 @@ from autocron.core.task import TaskState
 from autocron.core.workforce import groups
 from autocron.engine import Engine, Tick
 from autocron.shell import signals
-from autocron.shell.application import APPLICATION, Application
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
@@ -41,6 +40,8 @@ from autocron.shell.ownership import (
     remove,
     wait_until_unshared,
 )
+from autocron.shell.private import check_folder
+from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.terms import Terms
 from autocron.shell.wakeup import SocketWaker, bind, drain, unbind
@@ -84,6 +85,7 @@ class Supervisor:
         self._foreground = foreground
         self._asking = signals.ASKS_TO_LEAVE if foreground is None else signals.ASKS_IN_FOREGROUND
         self._folder = RunFolder(database)
+        self._served = Served(self._folder)
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
         self._orphans = Orphans(self._folder, self._clock)
@@ -118,6 +120,7 @@ class Supervisor:
     # -- serving ------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        check_folder(self._folder.path)
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
             self._store.open(create=False)
             news = News()
@@ -201,9 +204,8 @@ class Supervisor:
         return self._foreground.see(crew.broken)
 
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
-        text = self._store.settings().get(APPLICATION)
-        if text is not None:
-            application = Application.from_json(text)
+        application = self._served.application
+        if application is not None:
             wanted = groups(application.workers or settings.max_workers or 1)
             crew.serve(application, wanted, Terms.of(application, settings))
 

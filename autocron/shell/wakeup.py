@@ -11,7 +11,6 @@ import contextlib
 import enum
 import errno
 import os
-import shutil
 import socket
 import tempfile
 
@@ -59,7 +58,11 @@ def bind(path: str) -> socket.socket:
 def unbind(path: str) -> None:
     """Remove a socket, or the link to one, that nobody listens on any more."""
     if os.path.islink(path):
-        shutil.rmtree(os.path.dirname(os.readlink(path)), ignore_errors=True)
+        # Never more than what bind() has made, wherever the link may point to.
+        target = os.readlink(path)
+        with contextlib.suppress(OSError):
+            os.unlink(target)
+            os.rmdir(os.path.dirname(target))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 

@@ -43,6 +43,7 @@ from autocron.shell.ownership import (
     is_shared,
     wait_until_unshared,
 )
+from autocron.shell.served import Served
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.telling import PromptInvoker
@@ -149,7 +150,7 @@ class Worker:
         mark_records()
         log_at_last_resort()
         service.serve(default_app, application)
-        code = Code(default_app, application, self._store, self._clock)
+        code = Code(default_app, application, self._store, Served(self._folder), self._clock)
         code.load()
         app = code.app
         service.serve(app, application)
