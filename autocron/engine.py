@@ -17,6 +17,7 @@ from autocron.core.machine import apply
 from autocron.core.outcome import Outcome, after_attempt, after_hand_back
 from autocron.core.settings import Settings
 from autocron.core.task import Task
+from autocron.core.values import row_of
 from autocron.firing import CronTicker
 from autocron.operations import PURGE_BATCH, Change, Operations, releases
 from autocron.ports import Clock, Invoker, Observer, Store, Waker, Zones
@@ -49,6 +50,9 @@ class Tick(NamedTuple):
     finished: Optional[Task] = None
     next_at: Optional[datetime] = None
     trouble: Optional[StoreError] = None
+
+
+_row = row_of(Tick)
 
 
 class Engine(Operations):
@@ -122,7 +126,7 @@ class Engine(Operations):
         if self._ticker is not None:
             fired, next_at = self._keep_house(self._ticker)
         if self._invoker is None:
-            return Tick(fired, None, None, next_at)
+            return _row((fired, None, None, next_at, None))
         claimed = finished = trouble = None
         if self._in_hand is not None:
             claimed, finished, trouble = self._work(self._invoker, self._in_hand, claim)
@@ -135,7 +139,7 @@ class Engine(Operations):
         elif claim:
             due_at = self.store.next_due_at(self.clock.now(), self._queues)
             next_at = _earlier(next_at, due_at)
-        return Tick(fired, claimed, finished, next_at, trouble)
+        return _row((fired, claimed, finished, next_at, trouble))
 
     @property
     def in_hand(self) -> Optional[Task]:
@@ -219,12 +223,13 @@ class Engine(Operations):
         if changes and (task.lock is not None or releases(changes, claimed)):
             # What waited for this lock, or this task, may be another worker's to run.
             self.wake()
-        self._tell_all(changes)
+        if self._observer is not None:
+            self._tell_all(changes)
         return claimed, changes[0][1] if changes else None, None
 
     def _finish_inside(self, task: Task, ended: _Ended) -> List[Change]:
         """Store how an attempt went; return what has changed, the task itself first."""
-        return self._end(task, lambda task: after_attempt(task, *ended), self._untold)
+        return self._end(task, after_attempt, ended, self._untold)
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
@@ -274,7 +279,7 @@ class Engine(Operations):
         if settings is not self._stored_settings and settings != self._stored_settings:
             self._stored_settings, self._settings = settings, Settings.read(settings)
         fired = ticker.tick(now, self._stored_settings, stepped_seconds)
-        if fired:
+        if fired and self._observer is not None:
             self._tell_all([("enqueued", task) for task in fired])
         expires_at = self.expire(now)
         if self._purge_at is None or now >= self._purge_at or stepped_seconds:

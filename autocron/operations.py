@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from autocron.calls import store_call, store_calls
 from autocron.core.errors import InvalidSchedule
@@ -310,19 +310,24 @@ class Operations:
         return after
 
     def _end(
-        self, task: Task, decide: Callable[[Task], Event], progress: Optional[str] = None
+        self,
+        task: Task,
+        decide: Callable[..., Event],
+        known: Tuple[Any, ...] = (),
+        progress: Optional[str] = None,
     ) -> List[Change]:
         """Let a running task end, unless it is another's by now; inside a transaction.
 
         Arguments:
             task: The task, as it was read.
-            decide: Tells what happens to it.
+            decide: Tells what happens to it: is given the task, as it is then, and ``known``.
+            known: What else is known.
             progress: What it has told since.
 
         Returns:
             What has changed, the task itself first.
         """
-        event = decide(task)
+        event = decide(task, *known)
         after = apply(task, event)
         if progress is not None:
             after = changed(after, progress=progress)
@@ -331,7 +336,7 @@ class Operations:
             again = self._look_again(task)
             if again is None:
                 return []
-            event = decide(again)
+            event = decide(again, *known)
             after = apply(again, event)
             if progress is not None:
                 after = changed(after, progress=progress)

@@ -9,7 +9,8 @@ reads a field several times as fast if the class has no attribute of that name.
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any, Dict, List, Type, TypeVar
+from functools import partial
+from typing import Any, Callable, Dict, List, Tuple, Type, TypeVar, cast
 
 Value = TypeVar("Value")
 
@@ -53,6 +54,17 @@ def made(kind: Type[Value], fields: Dict[str, Any]) -> Value:
     value: Value = _new(kind)
     _set(value, "__dict__", fields)
     return value
+
+
+def row_of(kind: Type[Value]) -> Callable[[Tuple[Any, ...]], Value]:
+    """Return what makes a value of a ``NamedTuple`` of all of its fields, in half the time.
+
+    The class itself would call a function of Python, only to sort its arguments.
+
+    Arguments:
+        kind: The class.
+    """
+    return partial(cast(Any, tuple.__new__), kind)
 
 
 def changed(value: Value, **changes: Any) -> Value:

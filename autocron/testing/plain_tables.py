@@ -353,7 +353,11 @@ class PlainTables(PlainRecords):
             task = entry[3]
             if self._tasks.get(task.id) is not task:
                 continue
-            (needed if self._is_needed(task, finished_before) else gone).append(entry)
+            is_alone = task.unique_until_at is None and task.after is None and task.group is None
+            if is_alone or not self._is_needed(task, finished_before):
+                gone.append(entry)
+            else:
+                needed.append(entry)
         for entry in needed:
             heapq.heappush(heap, entry)
         for _, age, _, task in gone:

@@ -7,10 +7,13 @@ from typing import Dict, List, Optional, Tuple
 
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task
+from autocron.core.values import row_of
 from autocron.testing.timeline import Entry, Occurrence
 
 # What two supervisors tell of one occurrence, they tell within so many.
 _FEW = 8
+
+_entry = row_of(Entry)
 
 
 class Recorder:
@@ -54,15 +57,17 @@ class Recorder:
             scheduled_at = task.run_at
         assert task.started_at is not None
         self.entries.append(
-            Entry(
-                task.id,
-                task.name,
-                task.schedule,
-                scheduled_at,
-                task.started_at,
-                finished_at,
-                worker,
-                task.attempt,
-                outcome,
+            _entry(
+                (
+                    task.id,
+                    task.name,
+                    task.schedule,
+                    scheduled_at,
+                    task.started_at,
+                    finished_at,
+                    worker,
+                    task.attempt,
+                    outcome,
+                )
             )
         )
