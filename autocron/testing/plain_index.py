@@ -151,6 +151,9 @@ class DueOrder:
 
     def claimable(self, now: datetime, is_open: Optional[Callable[[str], bool]]) -> Optional[Task]:
         """Return the task to run next at an instant, of the queues that are open; None is all."""
+        if is_open is None and len(self._order) == 1:
+            head = self._head(self._lanes[self._order[0]], now)
+            return None if head is None else head[3]
         best: Optional[Entry] = None
         level = 0
         for place in self._order:

@@ -127,6 +127,13 @@ class PlainTables(PlainRecords):
             journal.changes.append((self._put, age, after, before))
         was = None if before is None else before.state
         state = None if after is None else after.state
+        if after is None and was is not _WAITING and was is not _RUNNING:
+            # What is purged: it stands among no others any more, but for its unique key.
+            assert before is not None
+            if before.unique_until_at is not None:
+                self._forget_times(before, age)
+            del self._tasks[before.id], self._ages[before.id]
+            return
         was_in_hand = was is _WAITING or was is _RUNNING
         if before is not None:
             if was is _RUNNING and before.lock is not None:
