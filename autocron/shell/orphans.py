@@ -20,6 +20,10 @@ from autocron.shell.ownership import RunFolder, holder
 
 logger = logging.getLogger("autocron")
 
+# Nobody is told of the end of a process that is not its child, so one has to look; only while such
+# a worker ends its task.
+_LOOK_SECONDS = 0.2
+
 
 class Orphans:
     """Sees to it that workers of an earlier supervisor end their tasks in time.
@@ -86,7 +90,9 @@ class Orphans:
         ]
 
     def next_seconds(self) -> Optional[float]:
-        """Return the seconds until one of them is late, or None."""
+        """Return the seconds until one is to look at them again; None if none holds a task."""
+        if not self._limits:
+            return None
         times = [limit.at for name, limit in self._limits.items() if name not in self._ended_for]
-        known = [at for at in times if at is not None]
-        return min(known) - self._clock.monotonic() if known else None
+        late_seconds = [at - self._clock.monotonic() for at in times if at is not None]
+        return min([_LOOK_SECONDS, *late_seconds])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -133,6 +134,25 @@ def test_the_task_in_hand_of_a_killed_supervisors_worker_is_not_run_twice(world:
     # The worker of the old supervisor has done its last task.
     eventually(lambda: not is_alive(begun.pid), "the end of the old worker")
     eventually(lambda: world.workers == others, "only the new workers are left")
+
+
+def test_such_a_task_is_run_again_soon_when_its_worker_is_killed_as_well(world: World) -> None:
+    application = world.application()
+    application.do("result = tasks.hold('it')")
+    (begun,) = world.await_marks("begin", "it")
+    world.kill(world.await_supervisor())
+    others = world.await_workers(other_than=[begun.pid])
+    # The new one is idle now: nothing but the end of the old one gives its supervisor work.
+    assert application.ask("tasks.pid().get(60)") in others
+    world.kill(begun.pid)
+    killed_at = time.monotonic()
+    world.await_marks("begin", "it", count=2)
+    # Not after one of the idle times, which are 30 seconds.
+    assert time.monotonic() - killed_at < 10.0
+    world.open_gate("it")
+    assert application.ask("result.get(60)") in others
+    # Nobody saw how it died.
+    assert world.task(application.ask("result.id")).deaths == 0
 
 
 def test_supervisor_and_worker_killed_at_once_lose_nothing(world: World) -> None:
