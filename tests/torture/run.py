@@ -1,0 +1,181 @@
+"""One run of torture, from the start of the application to the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from autocron.core.task import Task, TaskState
+from tests.processes.world import END_SECONDS, eventually, processes_naming
+from tests.torture.application import Processes
+from tests.torture.chaos import LIMIT_SECONDS, Chaos
+from tests.torture.judge import judge
+from tests.torture.ledger import Ledger
+
+APPLICATIONS, WORKERS, WINDOW = 2, 4, 150
+# An idle worker that is woken begins at once; one that is not looks after half a minute, or when
+# the schedule's next second wakes it.
+WAKE_SECONDS = 0.25
+# So long all may take, after the last kill, until nothing waits any more.
+_CALM_SECONDS = 60.0
+
+
+def torture(
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float,
+    kills: Optional[int] = None,
+    plant: Optional[str] = None,
+) -> Dict[str, Any]:
+    """Run an application under load and chaos; return the figures, with what is broken.
+
+    Arguments:
+        folder: An empty folder.
+        seed: Of all chance.
+        seconds: How long processes are killed.
+        kills: End it earlier, after so many kills.
+        plant: A bug to plant.
+    """
+    processes = Processes(
+        folder,
+        count=APPLICATIONS,
+        workers=WORKERS,
+        seed=seed,
+        window=WINDOW,
+        mix="torture",
+        plant=plant,
+    )
+    world, ledger = processes.world, Ledger(folder)
+    chaos = Chaos(processes, ledger, seed)
+    broken: List[str] = []
+    orphans: Dict[int, str] = {}
+    has_ended = False
+    began_at = time.monotonic()
+    try:
+        processes.keep_up()
+        _until(lambda: ledger.began_count > 50, "the first tasks begin", ledger, processes)
+        chaos.run(seconds, kills)
+        (folder / "stop").touch()
+        _calm_down(processes, ledger, broken)
+        _probe(processes, ledger, broken)
+        _look_at_processes(processes, broken)
+        ledger.read()
+        tasks = {task.id: task for task in world.store.find()}
+        orphans = _end(processes)
+        has_ended = True
+    except AssertionError as error:
+        broken.append(str(error))
+        ledger.read()
+        tasks = {task.id: task for task in world.store.find()}
+    finally:
+        world.close(has_failed=not has_ended or bool(orphans))
+    (folder / "story").write_text("\n".join(chaos.story) + "\n")
+    verdict = judge(ledger, chaos, tasks, world.said())
+    broken += verdict.broken
+    broken += [f"orphan: process {pid}: {line}" for pid, line in orphans.items()]
+    recoveries = {}
+    for kind, times in chaos.recoveries.items():
+        recoveries[kind] = (len(times), statistics.median(times), max(times)) if times else None
+        limit = LIMIT_SECONDS.get(kind)
+        late = [f"{seconds:.2f}" for seconds in times if limit is not None and seconds > limit]
+        if late:
+            broken.append(f"{kind} killed: work went on after {', '.join(late)} s, not {limit:g} s")
+    return {
+        "seed": seed,
+        "seconds": time.monotonic() - began_at,
+        "accepted": len(ledger.calls),
+        "no-ops": sum(call.kind == "noop" for call in ledger.calls.values()),
+        "lost": len(verdict.lost),
+        "repeated": verdict.repeated,
+        "handed back": verdict.handed_back,
+        "died": verdict.died,
+        "occurrences": verdict.occurrences,
+        "orphans": len(orphans),
+        "kills": chaos.kills,
+        "counts": dict(chaos.counts),
+        "recoveries": recoveries,
+        "wake": statistics.median(_waits(ledger)) if ledger.probes else None,
+        "broken": broken,
+    }
+
+
+def _until(
+    look: Callable[[], object],
+    what: str,
+    ledger: Ledger,
+    processes: Processes,
+    seconds: float = _CALM_SECONDS,
+) -> None:
+    def look_again() -> object:
+        ledger.read()
+        processes.keep_up()
+        return look()
+
+    eventually(look_again, what, seconds, pause=0.05)
+
+
+def _calm_down(processes: Processes, ledger: Ledger, broken: List[str]) -> None:
+    """Wait until every task has ended, but for those that the schedule goes on to make."""
+    store = processes.world.store
+
+    def left() -> List[Task]:
+        found = store.find(state=TaskState.WAITING) + store.find(state=TaskState.RUNNING)
+        return [task for task in found if task.schedule is None]
+
+    names = {str(who) for who in range(APPLICATIONS)}
+    _until(lambda: ledger.stopped >= names, "the application stops calling", ledger, processes)
+    try:
+        _until(lambda: not left(), "all tasks have ended", ledger, processes)
+    except AssertionError:
+        broken.append(f"{len(left())} tasks have not ended within {_CALM_SECONDS:g} seconds")
+
+
+def _probe(processes: Processes, ledger: Ledger, broken: List[str]) -> None:
+    """See whether a call wakes a worker when all is quiet."""
+    (processes.world.folder / "probe").touch()
+    _until(lambda: ledger.has_probed, "all probes are called", ledger, processes)
+    _until(
+        lambda: all(ledger.attempts.get(task_id) for task_id in ledger.probes),
+        "all probes have begun",
+        ledger,
+        processes,
+    )
+    wake_seconds = statistics.median(_waits(ledger))
+    if wake_seconds > WAKE_SECONDS:
+        broken.append(f"not woken: a task began {wake_seconds:.3f} s after its call (median)")
+
+
+def _waits(ledger: Ledger) -> List[float]:
+    return [ledger.attempts[i][0].began - at for i, at in ledger.probes.items()]
+
+
+def _look_at_processes(processes: Processes, broken: List[str]) -> None:
+    """See whether there are one supervisor and its workers, and nobody else."""
+    world = processes.world
+
+    def roles() -> Dict[str, int]:
+        found = {"supervisor": 0, "worker": 0}
+        for line in processes_naming(world.database).values():
+            for role in found:
+                found[role] += f"boot {role} " in line
+        return found
+
+    wanted = {"supervisor": 1, "worker": WORKERS}
+    try:
+        eventually(lambda: roles() == wanted, "one supervisor and its workers", 10.0, pause=0.1)
+    except AssertionError:
+        broken.append(f"expected the processes {wanted}, found {roles()}")
+
+
+def _end(processes: Processes) -> Dict[int, str]:
+    """End the application; return what is left."""
+    world = processes.world
+    processes.end()
+    # What is left is told in full.
+    with contextlib.suppress(AssertionError):
+        world.await_end(END_SECONDS)
+    return processes_naming(f"{world.folder}/")
