@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import Any, Callable, List, Mapping, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -17,6 +19,7 @@ from autocron.contrib.django import conf
 from autocron.contrib.django.models import Task
 from autocron.contrib.django.pages import Detail, Page
 from autocron.core.errors import AutocronError, StoreError
+from autocron.core.task import Task as StoredTask
 from autocron.shell.admin import Admin, open_existing
 from autocron.shell.clock import SystemClock
 from autocron.shell.operating import CANCEL, DISCARD, RETRY, Unknown
@@ -30,6 +33,8 @@ ACTIONS: Mapping[str, str] = {
     DISCARD: "discarded",
 }
 _DATETIME_FORMAT = "Y-m-d H:i:s"
+# What the log of the admin site has room for.
+_LONGEST_REPR = 200
 
 
 @admin.register(Task)
@@ -124,17 +129,34 @@ class TaskAdmin(admin.ModelAdmin):
         done = 0
         for task_id in ids:
             try:
-                _in_database(functools.partial(_named, verb, task_id))
-                done += 1
+                task = _in_database(functools.partial(_named, verb, task_id))
             except AutocronError as error:
                 self.message_user(request, str(error), messages.ERROR)
+                continue
+            self._log(request, verb, task)
+            done += 1
         if done:
             tasks = "1 task" if done == 1 else f"{done} tasks"
             self.message_user(request, f"{tasks}: {ACTIONS[verb]}.", messages.SUCCESS)
 
+    def _log(self, request: HttpRequest, verb: str, task: StoredTask) -> None:
+        """Note who did it, where the admin site notes all that is done in it."""
+        LogEntry.objects.create(
+            user_id=request.user.pk,
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_id=task.id,
+            object_repr=f"{task.name} {task.id}"[:_LONGEST_REPR],
+            # What is discarded has no page that a link could lead to.
+            action_flag=DELETION if verb == DISCARD else CHANGE,
+            change_message=f"{verb.capitalize()}: {ACTIONS[verb]}.",
+        )
 
-def _named(verb: str, task_id: str, database: Admin) -> None:
-    database.operator.named(verb, [task_id])
+
+def _named(verb: str, task_id: str, database: Admin) -> StoredTask:
+    """Do it to one task; return that as it was before."""
+    task = database.operator.task(task_id)
+    database.operator.named(verb, [task.id])
+    return task
 
 
 def _in_database(do: Callable[[Admin], T]) -> T:

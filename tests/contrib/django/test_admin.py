@@ -12,6 +12,7 @@ TESTS = f"""
     from autocron.shell.clock import SystemClock
     from autocron.shell.invoke import FunctionInvoker
     from autocron.zones import load_zone
+    from django.contrib.admin.models import LogEntry
     from django.contrib.auth.models import Permission, User
     from django.test import Client, TestCase
     from shop.tasks import fail, welcome
@@ -115,6 +116,23 @@ TESTS = f"""
             with self.assertRaises(autocron.TaskNotFound):
                 autocron.get_result(self.waiting.id)
 
+        def test_what_is_done_stands_in_the_log_of_the_admin_site(self):
+            self.act("retry", [self.failed.id, self.done.id])
+            self.act("cancel", [self.waiting.id])
+            self.act("discard", [self.waiting.id])
+            logged = LogEntry.objects.order_by("pk")
+            self.assertEqual(
+                [(e.user, e.object_id, e.get_change_message(), e.is_deletion()) for e in logged],
+                [
+                    (self.root, self.failed.id, "Retry: will run again.", False),
+                    (self.root, self.waiting.id, "Cancel: cancelled, or asked to end.", False),
+                    (self.root, self.waiting.id, "Discard: discarded.", True),
+                ],
+            )
+            index = self.page(path="/admin/")
+            self.assertContains(index, f"shop.tasks:fail {{self.failed.id}}")
+            self.assertEqual(self.client.get(logged[0].get_admin_url()).status_code, 200)
+
         def test_what_can_not_be_done_is_said(self):
             self.assertContains(self.act("retry", [self.done.id]), "has succeeded")
             self.assertContains(self.act("retry", []), "No tasks were marked")
@@ -178,7 +196,7 @@ NO_DATABASE = """
 def test_the_pages(project):
     project.write({"shop/tests.py": TESTS, "urls.py": TWO_SITES})
     told = project.run("test", AUTOCRON_START="0")
-    assert "Ran 12 tests" in told, told
+    assert "Ran 13 tests" in told, told
 
 
 def test_without_a_database(project):
