@@ -490,7 +490,12 @@ class App:
         """The name of the application's default time zone."""
         rehearsal = self.rehearsal
         rehearsed = None if rehearsal is None else rehearsal.default_zone
-        return rehearsed or self.default_zone or self._django_zone() or zones.LOCAL
+        return rehearsed or self.default_zone or self.system_zone_name
+
+    @property
+    def system_zone_name(self) -> str:
+        """The name of the zone where neither ``start()`` nor a test has said one."""
+        return self._django_zone() or zones.LOCAL
 
     @staticmethod
     def _django_zone() -> Optional[str]:

@@ -17,16 +17,22 @@ the mode and the reason in one line. The first rule that fits holds:
    of Pyramid, ``gunicorn --check-config``.
 7. Anything else serves: whatever runs an application need not be known here.
 
+A process that attaches has to agree with the workers that will run its calls, as far as that can be
+seen when it starts: see ``DescribeAProcessThatAttaches``.
+
 The lock flag of the database comes before all of this: where it is on, calls run in place.
 """
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from autocron.core.errors import StartError
+from autocron.shell.agreement import Attached, check_agreement
+from autocron.shell.application import Application
 from autocron.shell.mode import Mode, Process, decide
 from spec.tables import table
 
@@ -204,3 +210,62 @@ class DescribeWhatComesBeforeTheVariable:
 
     def it_serves_in_one_that_a_task_of_another_application_has_started(self):
         assert decision("app.py", "AUTOCRON_WORKER=/elsewhere.db").mode is Mode.SERVE
+
+
+class DescribeAProcessThatAttaches:
+    """Workers that are run apart have been told serializer and zone for themselves."""
+
+    @pytest.fixture
+    def shop(self, tmp_path):
+        (tmp_path / "shop").mkdir()
+        for name in ("shop/__init__.py", "shop/tasks.py", "jobs.py"):
+            (tmp_path / name).touch()
+        return Application(
+            str(tmp_path), str(tmp_path), (str(tmp_path),), "python", is_apart=True, tz="UTC"
+        )
+
+    @staticmethod
+    def agree(served, serializer="json", tz="UTC", default="local", **files):
+        names = {name.replace("_", "."): str(file) for name, file in files.items()}
+        return check_agreement(DATABASE, Attached(serializer, tz, names), served, default)
+
+    def it_agrees_if_both_say_the_same(self, shop):
+        assert self.agree(shop) == []
+
+    def it_is_refused_if_workers_could_not_load_what_it_stores(self, shop):
+        with pytest.raises(StartError, match=r"start them with .*--serializer pickle"):
+            self.agree(shop, serializer="pickle")
+
+    def it_is_warned_if_it_could_not_load_what_workers_store(self, shop):
+        (warning,) = self.agree(replace(shop, serializer="pickle"))
+        assert "serializer='json' here, and the workers have 'pickle'" in warning
+
+    @table("""
+    here          | workers       | is_warned
+    Europe/Berlin | UTC           | yes
+    Europe/Berlin |               | yes
+    Europe/Berlin | Europe/Berlin | no
+    local         |               | no
+    UTC           | UTC           | no
+    """)
+    def it_is_warned_of_another_zone(self, shop, here, workers, is_warned):
+        warnings = self.agree(replace(shop, tz=workers or None), tz=here)
+        assert [f"--tz {here}" in text for text in warnings] == [True] * (is_warned == "yes")
+
+    def it_is_told_nothing_of_that_by_workers_that_the_application_starts(self, shop):
+        """What they take is said in one place; new code may say it anew, before it serves."""
+        own = replace(shop, is_apart=False)
+        assert self.agree(own, serializer="pickle", tz="Europe/Berlin") == []
+
+    @pytest.mark.parametrize("is_apart", [True, False])
+    def it_is_refused_if_workers_would_run_another_module_of_the_name(self, shop, is_apart):
+        served = replace(shop, is_apart=is_apart)
+        for name, file in (("jobs", "/blog/jobs.py"), ("shop_tasks", "/blog/shop/tasks.py")):
+            with pytest.raises(StartError, match=f"another application, in '{shop.root}'"):
+                self.agree(served, **{name: file})
+
+    def it_is_not_refused_for_what_workers_may_learn_to_find(self, shop):
+        """A module that they find nowhere may be installed otherwise; an unknown task waits."""
+        root = shop.root
+        assert self.agree(shop, jobs=f"{root}/jobs.py", shop_tasks=f"{root}/shop/tasks.py") == []
+        assert self.agree(shop, blog_tasks="/blog/blog/tasks.py", shop_x="/blog/shop/x.py") == []

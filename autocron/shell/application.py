@@ -38,6 +38,7 @@ class Application:
         serializer: ``"json"`` or ``"pickle"``.
         durability: ``"full"`` or ``"normal"``.
         tz: The name of its default time zone; None is Django's, or the system's.
+        is_apart: Whether its workers are run apart from it.
         app: ``MODULE:APP`` if its tasks are those of an App of its own; None is the default one.
         workers: What ``start(workers=…)`` asked for, in the form of
             :mod:`autocron.core.workforce`; None leaves it to the settings, as for what follows.
@@ -56,6 +57,7 @@ class Application:
     serializer: str = "json"
     durability: str = "full"
     tz: Optional[str] = None
+    is_apart: bool = False
     app: Optional[str] = None
     workers: Optional[Workers] = None
     max_tasks_per_worker: Optional[int] = None
@@ -160,6 +162,7 @@ def apart(
         django=_django_module() or os.environ.get("DJANGO_SETTINGS_MODULE"),
         serializer=serializer,
         tz=tz,
+        is_apart=True,
         app=app,
         workers=workers,
     )

@@ -34,13 +34,14 @@ from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.operations import Operations
 from autocron.ports import Observer, Waker
+from autocron.shell.agreement import Attached, check_agreement, files_of
 from autocron.shell.application import START, Application, describe
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import LocalBackend
 from autocron.shell.main_script import warn_if_unguarded
-from autocron.shell.mode import Mode, Process, decide
+from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
@@ -275,6 +276,13 @@ def start_service(
     folder.make()
     service = AppService(app, folder, store)
     if decision.mode is Mode.ATTACH:
+        if os.environ.get(WORKER_VARIABLE) != path:
+            attached = Attached(serializer, tz or app.zone_name, files_of(app.registry.modules()))
+            try:
+                _agree(store, folder, attached, app.system_zone_name)
+            except AutocronError:
+                store.close()
+                raise
         app.default_zone, app.serializer = tz or app.default_zone, serializer
         store.put_settings({START: new_id()})
         service.announce()
@@ -307,6 +315,15 @@ def start_service(
     service.serve()
     logger.info("serving %s: calls run in worker processes: %s", path, decision.reason)
     return service
+
+
+def _agree(store: SQLiteStore, folder: RunFolder, attached: Attached, default_tz: str) -> None:
+    """Check a process that attaches against the application that is being served, if one is."""
+    served = Served(folder).application
+    if served is None or not is_shared(folder.application):
+        return
+    for warning in check_agreement(store.path, attached, served, default_tz):
+        logger.warning("%s: %s", store.path, warning)
 
 
 def begin_service(

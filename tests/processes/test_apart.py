@@ -303,6 +303,38 @@ def test_objects_that_only_pickle_takes_are_run_where_the_service_takes_them(
     running.signal(signal.SIGTERM)
 
 
+def test_objects_that_its_workers_do_not_take_are_refused_at_the_start(
+    service: Service, world: World
+) -> None:
+    world.allows_tracebacks = True
+    running = service.running()
+    world.write_app("workers=0, serializer='pickle'", name="pickles.py")
+    assert world.launch(str(world.folder / "pickles.py")).wait() == 1
+    assert "start them with autocron" in world.said()
+    running.signal(signal.SIGTERM)
+
+
+def test_another_zone_than_its_workers_have_is_warned_of(service: Service, world: World) -> None:
+    running = service.running("tasks", "--tz", "Asia/Tokyo")
+    world.write_app("workers=0, tz='UTC'")
+    assert world.application().ask("tasks.add(1, 1).get(60)") == 2
+    assert "start() has tz='UTC' here, and the workers have 'Asia/Tokyo'" in world.said()
+    running.signal(signal.SIGTERM)
+
+
+def test_another_application_with_modules_of_the_same_names_is_refused(
+    service: Service, world: World
+) -> None:
+    world.allows_tracebacks = True
+    running = service.running()
+    for name in ("shared.py", "obey.py", "tasks.py", "app.py"):
+        world.write(f"elsewhere/{name}", (world.folder / name).read_text())
+    other = str(world.folder / "elsewhere" / "app.py")
+    assert world.launch(other, cwd=world.folder / "elsewhere").wait() == 1
+    assert "give each application its own database" in world.said()
+    running.signal(signal.SIGTERM)
+
+
 # -- who has started it ----------------------------------------------------------------------------
 
 
