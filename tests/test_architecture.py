@@ -158,6 +158,7 @@ ARROWS = {
         "autocron.ports",
         "autocron.shell.admin",
         "autocron.shell.application",
+        "autocron.shell.backup",
         "autocron.shell.clock",
         "autocron.shell.foreground",
         "autocron.shell.listing",

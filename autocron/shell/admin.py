@@ -201,15 +201,20 @@ def open_existing(name: str, clock: Clock) -> Admin:
         MissingDatabase: There is none of that name.
         StoreError: It can not be used.
     """
+    store = SQLiteStore(existing_path(name))
+    store.open(create=False)
+    return Admin(store, clock)
+
+
+def existing_path(name: str) -> str:
+    """Return the path of a database that is there; arguments and errors as open_existing()."""
     path = _path(name, make_folder=False)
     if not os.path.lexists(path):
         raise MissingDatabase(path)
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         # Opening would fill it; and it may be anything.
         raise StoreError(f"{path} is an empty file, not a database yet; start the application")
-    store = SQLiteStore(path)
-    store.open(create=False)
-    return Admin(store, clock)
+    return path
 
 
 def open_or_create(name: str, clock: Clock) -> Admin:
