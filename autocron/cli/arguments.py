@@ -123,6 +123,29 @@ def given(options: argparse.Namespace, names: Iterable[str]) -> List[str]:
     ]
 
 
+def asks_for(
+    options: argparse.Namespace, use: str, companions: Sequence[str], others: Sequence[str]
+) -> bool:
+    """Tell whether a use that stands alone is asked for, and refuse what does not go with it.
+
+    Arguments:
+        options: The options as they were read.
+        use: The option that asks for it, without its dashes.
+        companions: The options that go with it only, also without.
+        others: The options of other uses that were given, as they are written.
+
+    Raises:
+        UsageError: A companion is given without it, or another use beside it.
+    """
+    if getattr(options, use) is None:
+        for name in given(options, companions):
+            raise UsageError(f"--{name} goes with --{use}")
+        return False
+    if others:
+        raise UsageError(f"--{use} and {others[0]}: one at a time")
+    return True
+
+
 def add_runs_options(parser: Parser, about_zone: str) -> None:
     """Add the options of what lists runs to come: ``-n``, ``--tz``, ``--after``, ``--json``.
 

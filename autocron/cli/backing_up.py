@@ -8,7 +8,7 @@ import sys
 from typing import List
 
 from autocron.cli import as_json
-from autocron.cli.arguments import UsageError
+from autocron.cli.arguments import UsageError, asks_for
 from autocron.cli.formatting import Screen
 from autocron.shell.admin import existing_path
 from autocron.shell.backup import back_up
@@ -37,13 +37,7 @@ def check(options: argparse.Namespace, others: List[str]) -> None:
     Raises:
         UsageError: Something does not.
     """
-    if options.backup is None:
-        if options.overwrite:
-            raise UsageError("--overwrite goes with --backup")
-        return
-    if others:
-        raise UsageError(f"--backup and {others[0]}: one at a time")
-    if not options.backup:
+    if asks_for(options, "backup", ["overwrite"], others) and not options.backup:
         raise UsageError("--backup: a file is missing")
 
 

@@ -7,7 +7,7 @@ import os
 from typing import Dict, List, Optional, Tuple
 
 from autocron import zones
-from autocron.cli.arguments import UsageError, given, read_zone
+from autocron.cli.arguments import UsageError, asks_for, read_zone
 from autocron.core.task import ALL_QUEUES
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers, parse_workers
 
@@ -43,15 +43,10 @@ def check(options: argparse.Namespace, others: List[str]) -> None:
     Raises:
         UsageError: Something does not.
     """
-    if options.run is None:
-        for name in given(options, OPTIONS):
-            raise UsageError(f"--{name} goes with --run")
-        return
-    if others:
-        raise UsageError(f"--run and {others[0]}: one at a time")
-    _modules(options.run)
-    _workers(options)
-    read_zone(options.tz)
+    if asks_for(options, "run", OPTIONS, others):
+        _modules(options.run)
+        _workers(options)
+        read_zone(options.tz)
 
 
 def run(options: argparse.Namespace) -> int:
