@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from tests.torture.plants import PLANTS
 from tests.torture.run import torture
+from tests.torture.terms import LONG, SHORT, Terms
 
 _AT_MOST_SHOWN = 40
 
@@ -21,9 +22,17 @@ def main() -> int:
     plants = "; ".join(f"{name}: {plant.what}" for name, plant in PLANTS.items())
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seed", type=int, help="of all chance; drawn if it is not given")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long it kills: 60")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help=f"gently, and not held to times: until {SHORT.kills} kills and {SHORT.tasks} calls",
+    )
+    parser.add_argument(
+        "--seconds", type=float, help=f"how long it kills at most: {LONG.seconds:g}"
+    )
+    parser.add_argument("--kills", type=int, help="enough after so many kills,")
+    parser.add_argument("--tasks", type=int, help="and so many accepted calls")
     parser.add_argument("--runs", type=int, default=1, help="so many runs, each with the next seed")
-    parser.add_argument("--kills", type=int, help="end a run earlier, after so many kills")
     parser.add_argument("--plant", choices=PLANTS, help=f"plant a bug on purpose. {plants}")
     parser.add_argument("--keep", type=Path, help="an empty folder for what a run leaves behind")
     options = parser.parse_args()
@@ -34,8 +43,7 @@ def main() -> int:
             found = torture(
                 Path(folder).resolve(),
                 seed=seed + number,
-                seconds=options.seconds,
-                kills=options.kills,
+                terms=_terms(options),
                 plant=options.plant,
             )
         _show(found, options)
@@ -43,6 +51,12 @@ def main() -> int:
     if len(runs) > 1:
         _sum_up(runs)
     return 1 if any(found["broken"] for found in runs) else 0
+
+
+def _terms(options: argparse.Namespace) -> Terms:
+    given = {name: getattr(options, name) for name in ("seconds", "kills", "tasks")}
+    terms = SHORT if options.short else LONG
+    return terms._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 @contextlib.contextmanager
@@ -79,8 +93,11 @@ def _show(found: Dict[str, Any], options: argparse.Namespace) -> None:
             print(f"    {line}")
         if len(found["broken"]) > _AT_MOST_SHOWN:
             print(f"    and {len(found['broken']) - _AT_MOST_SHOWN} more")
-    again = f"python -m tests.torture --seed {found['seed']} --seconds {options.seconds:g}"
-    again += f" --plant {options.plant}" if options.plant else ""
+    again = f"python -m tests.torture --seed {found['seed']}"
+    again += " --short" if options.short else ""
+    for name in ("seconds", "kills", "tasks", "plant"):
+        given = getattr(options, name)
+        again += f" --{name} {given}" if given is not None else ""
     print(f"  again: {again}", flush=True)
 
 

@@ -20,8 +20,9 @@ class Processes:
         count: How many processes.
         workers: How many workers they ask for.
         seed: Of the chance by which they call.
-        window: How many calls of a process may be on their way at once.
         mix: Which mix of tasks is called.
+        window: How many calls of a process may be on their way at once.
+        pause_seconds: How long a process rests after twenty calls.
         plant: A bug that is planted in all processes; see :mod:`tests.torture.plants`.
     """
 
@@ -32,8 +33,9 @@ class Processes:
         count: int,
         workers: int,
         seed: int,
-        window: int,
         mix: str,
+        window: int,
+        pause_seconds: float = 0.0,
         plant: Optional[str] = None,
     ) -> None:
         self.world = World(folder)
@@ -44,7 +46,8 @@ class Processes:
             self.world.write("planted/sitecustomize.py", PLANTS[plant].code)
             path = self.world.environment["PYTHONPATH"]
             self.world.environment["PYTHONPATH"] = f"{folder / 'planted'}:{path}"
-        self._arguments = (str(workers), str(window), mix)
+        self._workers = str(workers)
+        self._load = (mix, str(window), str(pause_seconds))
         self._seed = seed
         self._count = count
         self._generation = 0
@@ -64,11 +67,10 @@ class Processes:
                     continue
                 application.close()
             self._generation += 1
-            workers, window, mix = self._arguments
             seed = f"{self._seed}-{who}-{self._generation}"
             self._living[who] = self.world.launch(
                 str(self.world.folder / "app.py"),
-                *(self.world.database, workers, str(who), seed, window, mix),
+                *(self.world.database, self._workers, str(who), seed, *self._load),
             )
 
     def end(self) -> None:

@@ -12,8 +12,9 @@ from autocron.core.task import TaskState
 from tests.processes.world import children_of, end_by_force
 from tests.torture.application import Processes
 from tests.torture.ledger import Ledger
+from tests.torture.terms import Terms
 
-# Of a hundred so many; what is not given stays as it is.
+# Of a hundred so many.
 KINDS: Dict[str, int] = {
     "worker": 60,
     "supervisor": 11,
@@ -25,10 +26,6 @@ KINDS: Dict[str, int] = {
     "SIGTERM worker": 4,
     "SIGSTOP": 8,
 }
-# What the design promises; "background" is repaired by the next call, of which there are many.
-LIMIT_SECONDS = {"worker": 1.0, "orphaned worker": 5.0, "supervisor": 5.0, "everything": 2.0}
-# So long a recovery is awaited before it is called one that did not come.
-_PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.005
 
 
@@ -57,13 +54,16 @@ class Chaos:
         processes: Those of the application.
         ledger: What the application notes.
         seed: Of its chance.
+        terms: How hard it is.
     """
 
-    def __init__(self, processes: Processes, ledger: Ledger, seed: int) -> None:
+    def __init__(self, processes: Processes, ledger: Ledger, seed: int, terms: Terms) -> None:
         self._processes = processes
         self._world = processes.world
         self._ledger = ledger
         self._chance = random.Random(seed)
+        self._terms = terms
+        self._deck: List[str] = []
         self.counts: Counter[str] = Counter()
         # Process id -> how it was killed; a worker that was told to leave may hand its task back.
         self.killed: Dict[int, List[Kill]] = defaultdict(list)
@@ -73,18 +73,29 @@ class Chaos:
         # What was done and seen, for whoever looks into a promise that was broken.
         self.story: List[str] = []
 
-    def run(self, seconds: float, at_most: Optional[int] = None) -> None:
-        """Go on for so many seconds, or until so many processes, or groups of them, were killed."""
-        ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at:
-            if at_most is not None and self.kills >= at_most:
-                break
+    def run(self) -> None:
+        """Go on until it is enough."""
+        ends_at = time.monotonic() + self._terms.seconds
+        while time.monotonic() < ends_at and not self._is_enough():
             # A moment of chaos, not a wait for something.
-            time.sleep(self._chance.uniform(0.02, 0.35))
-            (kind,) = self._chance.choices(list(KINDS), list(KINDS.values()))
+            time.sleep(self._chance.uniform(*self._terms.between_seconds))
             waits = self._chance.random() < 0.75
             self._processes.keep_up()
-            self._strike(kind, waits)
+            self._strike(self._draw(), waits)
+
+    def _is_enough(self) -> bool:
+        kills, tasks = self._terms.kills, self._terms.tasks
+        if kills is None and tasks is None:
+            return False
+        self._ledger.read()
+        return self.kills >= (kills or 0) and len(self._ledger.calls) >= (tasks or 0)
+
+    def _draw(self) -> str:
+        # From a shuffled pack rather than each for itself, so that a short run has some of each.
+        if not self._deck:
+            self._deck = [kind for kind, count in KINDS.items() for _ in range(count)]
+            self._chance.shuffle(self._deck)
+        return self._deck.pop()
 
     @property
     def kills(self) -> int:
@@ -232,7 +243,8 @@ class Chaos:
         recovered_at: Callable[[], Optional[float]],
         from_start: bool = False,
     ) -> bool:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        patience = self._terms.patience_seconds
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self._processes.keep_up()
             self._ledger.read()
@@ -246,9 +258,7 @@ class Chaos:
                     self._tell(found, f"{kind}: work goes on after {found - at:.3f} s")
                 return True
             time.sleep(_POLL_SECONDS)
-        self.unrecovered.append(
-            f"{kind} killed at {at:.3f}: no work within {_PATIENCE_SECONDS:g} s"
-        )
+        self.unrecovered.append(f"{kind} killed at {at:.3f}: no work within {patience:g} s")
         return False
 
     def _began_again(self, task_id: str, at: float) -> Optional[float]:

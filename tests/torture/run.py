@@ -9,26 +9,23 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from autocron.core.task import Task, TaskState
-from tests.processes.world import END_SECONDS, eventually, processes_naming
+from tests.processes.world import eventually, processes_naming
 from tests.torture.application import Processes
-from tests.torture.chaos import LIMIT_SECONDS, Chaos
+from tests.torture.chaos import Chaos
 from tests.torture.judge import judge
 from tests.torture.ledger import Ledger
+from tests.torture.terms import LIMIT_SECONDS, WAKE_SECONDS, Terms
 
-APPLICATIONS, WORKERS, WINDOW = 2, 4, 150
-# An idle worker that is woken begins at once; one that is not looks after half a minute, or when
-# the schedule's next second wakes it.
-WAKE_SECONDS = 0.25
-# So long all may take, after the last kill, until nothing waits any more.
-_CALM_SECONDS = 60.0
+APPLICATIONS, WORKERS = 2, 4
+# So long all may take, after the last kill, until nothing waits any more: times the patience.
+_CALM = 3.0
 
 
 def torture(
     folder: Path,
     *,
     seed: int,
-    seconds: float,
-    kills: Optional[int] = None,
+    terms: Terms,
     plant: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Run an application under load and chaos; return the figures, with what is broken.
@@ -36,8 +33,7 @@ def torture(
     Arguments:
         folder: An empty folder.
         seed: Of all chance.
-        seconds: How long processes are killed.
-        kills: End it earlier, after so many kills.
+        terms: How hard, and how long.
         plant: A bug to plant.
     """
     processes = Processes(
@@ -45,27 +41,30 @@ def torture(
         count=APPLICATIONS,
         workers=WORKERS,
         seed=seed,
-        window=WINDOW,
         mix="torture",
+        window=terms.window,
+        pause_seconds=terms.pause_seconds,
         plant=plant,
     )
     world, ledger = processes.world, Ledger(folder)
-    chaos = Chaos(processes, ledger, seed)
+    chaos = Chaos(processes, ledger, seed, terms)
+    calm_seconds = _CALM * terms.patience_seconds
     broken: List[str] = []
     orphans: Dict[int, str] = {}
     has_ended = False
     began_at = time.monotonic()
     try:
         processes.keep_up()
-        _until(lambda: ledger.began_count > 50, "the first tasks begin", ledger, processes)
-        chaos.run(seconds, kills)
+        until = _Until(ledger, processes, calm_seconds)
+        until(lambda: ledger.began_count > 50, "the first tasks begin")
+        chaos.run()
         (folder / "stop").touch()
-        _calm_down(processes, ledger, broken)
-        _probe(processes, ledger, broken)
-        _look_at_processes(processes, broken)
+        _calm_down(processes, ledger, until, broken)
+        _probe(processes, ledger, until)
+        _look_at_processes(processes, terms.patience_seconds, broken)
         ledger.read()
         tasks = {task.id: task for task in world.store.find()}
-        orphans = _end(processes)
+        orphans = _end(processes, terms.patience_seconds)
         has_ended = True
     except AssertionError as error:
         broken.append(str(error))
@@ -82,8 +81,11 @@ def torture(
         recoveries[kind] = (len(times), statistics.median(times), max(times)) if times else None
         limit = LIMIT_SECONDS.get(kind)
         late = [f"{seconds:.2f}" for seconds in times if limit is not None and seconds > limit]
-        if late:
+        if late and terms.is_timed:
             broken.append(f"{kind} killed: work went on after {', '.join(late)} s, not {limit:g} s")
+    wake = statistics.median(_waits(ledger)) if ledger.probes else None
+    if wake is not None and wake > WAKE_SECONDS and terms.is_timed:
+        broken.append(f"not woken: a task began {wake:.3f} s after its call (median)")
     return {
         "seed": seed,
         "seconds": time.monotonic() - began_at,
@@ -98,27 +100,29 @@ def torture(
         "kills": chaos.kills,
         "counts": dict(chaos.counts),
         "recoveries": recoveries,
-        "wake": statistics.median(_waits(ledger)) if ledger.probes else None,
+        "wake": wake,
         "broken": broken,
     }
 
 
-def _until(
-    look: Callable[[], object],
-    what: str,
-    ledger: Ledger,
-    processes: Processes,
-    seconds: float = _CALM_SECONDS,
-) -> None:
-    def look_again() -> object:
-        ledger.read()
-        processes.keep_up()
-        return look()
+class _Until:
+    """Waits until something is so, reads the ledger meanwhile, and keeps the application up."""
 
-    eventually(look_again, what, seconds, pause=0.05)
+    def __init__(self, ledger: Ledger, processes: Processes, seconds: float) -> None:
+        self._ledger = ledger
+        self._processes = processes
+        self._seconds = seconds
+
+    def __call__(self, look: Callable[[], object], what: str) -> None:
+        def look_again() -> object:
+            self._ledger.read()
+            self._processes.keep_up()
+            return look()
+
+        eventually(look_again, what, self._seconds, pause=0.05)
 
 
-def _calm_down(processes: Processes, ledger: Ledger, broken: List[str]) -> None:
+def _calm_down(processes: Processes, ledger: Ledger, until: _Until, broken: List[str]) -> None:
     """Wait until every task has ended, but for those that the schedule goes on to make."""
     store = processes.world.store
 
@@ -127,33 +131,28 @@ def _calm_down(processes: Processes, ledger: Ledger, broken: List[str]) -> None:
         return [task for task in found if task.schedule is None]
 
     names = {str(who) for who in range(APPLICATIONS)}
-    _until(lambda: ledger.stopped >= names, "the application stops calling", ledger, processes)
+    until(lambda: ledger.stopped >= names, "the application stops calling")
     try:
-        _until(lambda: not left(), "all tasks have ended", ledger, processes)
-    except AssertionError:
-        broken.append(f"{len(left())} tasks have not ended within {_CALM_SECONDS:g} seconds")
+        until(lambda: not left(), "all tasks have ended")
+    except AssertionError as error:
+        broken.append(f"{len(left())} tasks are left: {error}")
 
 
-def _probe(processes: Processes, ledger: Ledger, broken: List[str]) -> None:
-    """See whether a call wakes a worker when all is quiet."""
+def _probe(processes: Processes, ledger: Ledger, until: _Until) -> None:
+    """See how soon a call wakes a worker when all is quiet."""
     (processes.world.folder / "probe").touch()
-    _until(lambda: ledger.has_probed, "all probes are called", ledger, processes)
-    _until(
+    until(lambda: ledger.has_probed, "all probes are called")
+    until(
         lambda: all(ledger.attempts.get(task_id) for task_id in ledger.probes),
         "all probes have begun",
-        ledger,
-        processes,
     )
-    wake_seconds = statistics.median(_waits(ledger))
-    if wake_seconds > WAKE_SECONDS:
-        broken.append(f"not woken: a task began {wake_seconds:.3f} s after its call (median)")
 
 
 def _waits(ledger: Ledger) -> List[float]:
     return [ledger.attempts[i][0].began - at for i, at in ledger.probes.items()]
 
 
-def _look_at_processes(processes: Processes, broken: List[str]) -> None:
+def _look_at_processes(processes: Processes, seconds: float, broken: List[str]) -> None:
     """See whether there are one supervisor and its workers, and nobody else."""
     world = processes.world
 
@@ -166,16 +165,16 @@ def _look_at_processes(processes: Processes, broken: List[str]) -> None:
 
     wanted = {"supervisor": 1, "worker": WORKERS}
     try:
-        eventually(lambda: roles() == wanted, "one supervisor and its workers", 10.0, pause=0.1)
+        eventually(lambda: roles() == wanted, "one supervisor and its workers", seconds, pause=0.1)
     except AssertionError:
         broken.append(f"expected the processes {wanted}, found {roles()}")
 
 
-def _end(processes: Processes) -> Dict[int, str]:
+def _end(processes: Processes, seconds: float) -> Dict[int, str]:
     """End the application; return what is left."""
     world = processes.world
     processes.end()
     # What is left is told in full.
     with contextlib.suppress(AssertionError):
-        world.await_end(END_SECONDS)
+        world.await_end(seconds)
     return processes_naming(f"{world.folder}/")

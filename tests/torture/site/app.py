@@ -1,7 +1,7 @@
 """The application that is tortured: calls tasks until it is told to stop, or is killed.
 
 Arguments: the database, how many workers, which of the processes this is, the seed of its chance,
-how many calls may be on their way at once, and which mix of tasks.
+which mix of tasks, how many calls may be on their way at once, and how long to rest after twenty.
 """
 
 import collections
@@ -14,7 +14,7 @@ from journal import accept, exists, note
 
 import autocron
 
-database, workers, who, seed, window, mix = sys.argv[1:]
+database, workers, who, seed, mix, window, pause_seconds = sys.argv[1:]
 chance = random.Random(seed)
 
 # Of a thousand calls so many; the others do nothing.
@@ -55,6 +55,7 @@ def call(kind):
 def enqueue():
     on_their_way = collections.deque()
     while not exists("stop"):
+        time.sleep(float(pause_seconds))
         for kind in chance.choices(NAMES, SHARES, k=20):
             try:
                 results = call(kind)
