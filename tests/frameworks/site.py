@@ -23,6 +23,7 @@ import autocron
 from autocron.core.task import Task
 from autocron.shell.ownership import RunFolder, holder
 from autocron.shell.sqlite import SQLiteStore
+from tests.ports import free_port
 from tests.processes.world import END_SECONDS, eventually, is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -290,14 +291,6 @@ class Site:
 
 def _program(name: str) -> str:
     return sys.executable if name == "python" else str(_SCRIPTS / name)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def parent_of(pid: int) -> int:

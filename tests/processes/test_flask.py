@@ -10,6 +10,7 @@ import urllib.request
 
 import flask
 
+from tests.ports import free_port
 from tests.processes.world import Application, World, eventually
 
 _APP = """
@@ -38,13 +39,6 @@ autocron.start({database!r})
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _get(port: int) -> str:
     def ask() -> str:
         try:
@@ -64,7 +58,7 @@ def _serve(world: World, port: int, *options: str) -> Application:
 
 def test_the_flask_example_answers_at_once_and_runs_its_tasks(world: World) -> None:
     world.write("web.py", _APP.format(version="first", database=world.database))
-    port = _free_port()
+    port = free_port()
     server = _serve(world, port)
     assert _get(port) == "TaskResult is waiting: True"
     world.open_gate("later")
@@ -82,7 +76,7 @@ def test_the_flask_example_answers_at_once_and_runs_its_tasks(world: World) -> N
 def test_under_flasks_reloader_there_is_one_supervisor_and_changed_code_runs(world: World) -> None:
     world.write("web.py", _APP.format(version="first", database=world.database))
     world.open_gate("later")
-    port = _free_port()
+    port = free_port()
     server = _serve(world, port, "--debug")
     assert _get(port).startswith("TaskResult is waiting")
     world.await_marks("later", "first")
