@@ -438,7 +438,7 @@ class DescribeAWorkerThatIsGone:
     how       | times | state   | deaths | attempts
     charged   | 1     | waiting | 1      | 1
     charged   | 2     | waiting | 2      | 2
-    charged   | 3     | failed  | 2      | 3
+    charged   | 3     | failed  | 3      | 3
     uncharged | 9     | waiting | 0      | 9
     back      | 9     | waiting | 0      | 0
     """)

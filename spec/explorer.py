@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from autocron.app import App
-from autocron.core.outcome import MAX_DEATHS
 from autocron.core.task import Message, TaskState
 from autocron.testing.faults import Faults
 from autocron.testing.machine import TROUBLE_PAUSE
@@ -379,8 +378,7 @@ class Explorer:
             assert any(worker.due_at <= soon for worker in looks), f"nobody looks: {told(task)}"
 
     def _look_at_attempts(self, task):
-        # The last death is the task's end, and counted as its failure.
-        charged = min(self.charged.get(task.id, 0), MAX_DEATHS - 1)
+        charged = self.charged.get(task.id, 0)
         assert task.deaths == charged, f"{task.deaths} deaths, {charged} charged: {told(task)}"
         died = task.failure is not None and task.failure.type == "WorkerDied"
         is_worth_it = not died and task.expires_at is None

@@ -6,8 +6,9 @@ A task runs **at least once**. What follows from an attempt:
   kept, and nothing is tried again unless somebody asks for it.
 * Its worker died: it waits again and is run again. A death is **charged** only when a supervisor
   that lived saw it and had not caused it. The **third charged death** is the last: the task has
-  failed, so that one poison task can not kill workers for ever. Deaths that nobody saw, as in a
-  power cut, are never charged, so however many there are, no innocent task fails for them.
+  failed, with three deaths in its record, so that one poison task can not kill workers for ever.
+  Deaths that nobody saw, as in a power cut, are never charged, so however many there are, no
+  innocent task fails for them.
 * It was **handed back**, because its worker had to leave: it waits again, and nothing is charged,
   neither a death nor an attempt.
 * Its function was **unknown** to the worker: new code may be on its way. It is handed back for 5
@@ -109,6 +110,17 @@ class DescribeADeath:
             "the last worker was worker-7"
         )
         assert apply(dying, event).state is TaskState.FAILED
+
+    def it_stands_in_the_record_the_last_one_too(self):
+        task = waiting()
+        for deaths in (1, 2, 3):
+            task = lose(claim(task), charged=True)
+            assert task.deaths == deaths
+
+    def it_is_in_no_record_of_a_failure_of_another_kind(self):
+        task = claim(lose(claim(waiting()), charged=True))
+        failed = apply(task, after_attempt(task, Raised(FAILURE), at(3)))
+        assert (failed.state, failed.deaths) == (TaskState.FAILED, 1)
 
     def it_is_not_charged_after_a_power_cut(self):
         task = waiting()

@@ -27,7 +27,8 @@ Claimed
     the run, so that a crash costs an attempt. What an earlier attempt told of its progress is
     forgotten.
 Succeeded, Failed
-    The end and the result or the failure are noted; a former failure is forgotten on success.
+    The end and the result or the failure are noted; a former failure is forgotten on success. If
+    it was a death that ended it, that is counted.
 AttemptFailed
     The failure is noted and counted, and the task put off until its next attempt; that delay is
     elapsed time. The attempt goes into the history.
@@ -306,6 +307,10 @@ class DescribeFailed:
             "failure": FAILURE,
             "failures": 2,
         }
+
+    def it_counts_the_death_that_ended_it(self):
+        before = a_task(TaskState.RUNNING)
+        assert apply(before, Failed(FAILURE, LATER, charged=True)).deaths == 2
 
 
 class DescribeAttemptFailed:

@@ -31,10 +31,11 @@ class Succeeded:
 @quick
 @dataclass(frozen=True)
 class Failed:
-    """The function raised, or the task was given up."""
+    """The function raised, or the task was given up; ``charged`` if that is for a death seen."""
 
     failure: Failure
     at: datetime
+    charged: bool = False
 
 
 @quick

@@ -114,6 +114,7 @@ def _failed(task: Task, event: Failed) -> Changes:
         "finished_at": event.at,
         "failure": event.failure,
         "failures": task.failures + 1,
+        "deaths": task.deaths + event.charged,
     }
 
 

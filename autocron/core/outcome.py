@@ -170,6 +170,7 @@ def after_loss(task: Task, charged: bool, now: datetime) -> Event:
                 f"again; the last worker was {task.worker}",
             ),
             now,
+            charged=True,
         )
     return WorkerLost(charged, now)
 

@@ -141,8 +141,9 @@ class _Judge:
             if kill is not None
         ]
         crashes = sum(attempt.process in self._ledger.crashed for attempt in attempts)
-        # The last one of three is in the failure, not in the count.
-        charged = task.deaths + _has_died(task)
+        charged = task.deaths
+        if _has_died(task) and charged != 3:
+            self._broken.append(f"{_of(task)} with {charged} deaths in its record, not 3")
         # A task may also have been claimed by a worker that was killed before it had begun it.
         unseen = max(0, task.attempt - len(self._ledger.attempts.get(task.id, [])))
         clean = sum(kill.is_clean for kill in sure)

@@ -146,6 +146,7 @@ def check_the_third_charged_death_is_the_last(make_bench: Callable[[], Bench]) -
     expect(done.state, TaskState.FAILED, "after three deaths")
     told = done.failure.error_message if done.failure else ""
     expect("died 3 times" in told, True, f"'died 3 times' is in {told!r}")
+    expect(done.deaths, 3, "the deaths in its record")
     expect(payloads_run(bench), [], "what is run then")
     bench.backend.close()
 
