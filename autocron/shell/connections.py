@@ -30,6 +30,9 @@ WAL_BYTES = 8 * 1024 * 1024
 # The smallest page of SQLite. A file of a single byte, whatever it is, SQLite takes for empty.
 SMALLEST_BYTES = 512
 
+# With this begins the journal of a database that is not in write-ahead logging, or not yet.
+JOURNAL_START = bytes.fromhex("d9d505f920a163d7")
+
 # What SQLite binds with: an id that is no proper text, or a number that is none, is refused before
 # SQLite sees it, by these.
 SQLITE_ERRORS: Tuple[Type[Exception], ...] = (
@@ -131,7 +134,8 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
         path: An absolute file name, or ``":memory:"``.
         durability: ``"full"`` or ``"normal"``.
         timeout_seconds: How long to wait for the locks of others.
-        mode: ``"rw"`` or ``"ro"``.
+        mode: ``"rw"``, ``"ro"``, or ``"ro&immutable=1"`` to see the file as it is, whatever stands
+            beside it.
 
     Returns:
         A connection that any thread may use, one at a time, in which only an explicit BEGIN begins

@@ -15,6 +15,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Unio
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
     FORKS,
+    JOURNAL_START,
     MEMORY,
     SMALLEST_BYTES,
     SQLITE_ERRORS,
@@ -160,6 +161,26 @@ class Database:
         )
         try:
             check_is_ours(look, self.path)
+        except sqlite3.OperationalError as error:
+            if not ("readonly" in str(error) and os.path.lexists(f"{self.path}-journal")):
+                raise
+            self._look_at_what_was_cut_off()
+        finally:
+            look.close()
+
+    def _look_at_what_was_cut_off(self) -> None:
+        """Refuse a foreign file whose last change was cut off, which only who may write can undo.
+
+        That is how a power cut may leave a database that was just being made.
+        """
+        look = connect(self.path, self.durability, self.timeout_seconds, mode="ro&immutable=1")
+        try:
+            check_is_ours(look, self.path)
+        except sqlite3.DatabaseError:
+            # It is half written, so only what it was before can tell; who prepares it looks again.
+            with open(f"{self.path}-journal", "rb") as journal:
+                if journal.read(len(JOURNAL_START)) != JOURNAL_START:
+                    raise not_a_database(self.path) from None
         finally:
             look.close()
 

@@ -16,6 +16,7 @@ import pytest
 
 from autocron.core.errors import ForeignDatabase, NewerDatabase, StoreError
 from autocron.shell import schema
+from autocron.shell.connections import JOURNAL_START
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import a_task, ids
 from tests.shell.sqlite_tools import execute, in_child, refusal
@@ -209,10 +210,61 @@ def killed_application(path):
     assert os.path.getsize(path + "-wal") > 0
 
 
+def cut_off(path, *statements):
+    """What is left of a database if its process is killed while it writes these tables into it."""
+    script = """if True:
+        import os, sqlite3, sys
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        for statement in sys.argv[2:]:
+            connection.execute(statement)
+        # With so little memory, what is written has to go to the disk before it is committed.
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("BEGIN")
+        for number in range(20):
+            connection.execute(f"CREATE TABLE invoices_{number} (a)")
+        os._exit(0)
+        """
+    subprocess.run([sys.executable, "-c", script, path, *statements], check=True)
+    with open(path + "-journal", "rb") as file:
+        assert file.read(8) == JOURNAL_START
+
+
+def foreign_cut_off(path):
+    cut_off(path, "CREATE TABLE invoices (a)")
+
+
+class TestCutOff:
+    """A process was killed, or the power lost, before the database was in write-ahead logging."""
+
+    @pytest.mark.parametrize("before", [(), ("PRAGMA auto_vacuum=INCREMENTAL", "VACUUM")])
+    def test_a_database_whose_making_was_cut_off_is_made_again(self, path, before):
+        cut_off(path, *before)
+        with closing(SQLiteStore(path)) as store:
+            store.add(a_task("one"))
+        assert execute(path, "SELECT name FROM sqlite_master WHERE name GLOB 'invoices*'") == []
+        with closing(SQLiteStore(path)) as store:
+            assert ids(store.find()) == ["one"]
+
+    def test_what_is_beside_a_file_that_is_no_database_is_left_untouched(self, path):
+        for name in (path, path + "-journal"):
+            with open(name, "wb") as file:
+                file.write(b"hello world\n" * 400)
+        before = snapshot(os.path.dirname(path))
+        refusal(ForeignDatabase, SQLiteStore(path).open, path, "no SQLite database", "another")
+        assert snapshot(os.path.dirname(path)) == before
+
+
 class TestRefusing:
     @pytest.mark.parametrize(
         "make",
-        [plain_database, other_application, other_version, logged_database, killed_application],
+        [
+            plain_database,
+            other_application,
+            other_version,
+            logged_database,
+            killed_application,
+            foreign_cut_off,
+        ],
     )
     def test_a_foreign_database_is_left_untouched(self, path, make):
         make(path)
