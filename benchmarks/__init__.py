@@ -1,0 +1,1 @@
+"""autocron beside its peers: ``python -m benchmarks``; see README.md."""

@@ -1,0 +1,129 @@
+"""Is autocron as near to SQLite's limit as it was? ``tox run -e bench-check``, some seconds.
+
+What a call and a run take of the processor is compared with bare loops over the same statements, in
+short turns within one process, so that what else the machine does counts for both. It fails if
+one of these ratios is more than 30 % worse than the one recorded in ``recorded.json``, which
+``--record`` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+from autocron.app import App
+from autocron.engine import Engine
+from autocron.shell.chance import draw, new_id
+from autocron.shell.clock import SystemClock
+from autocron.shell.invoke import FunctionInvoker
+from autocron.shell.service import local_backend
+from autocron.shell.sqlite import SQLiteStore
+from autocron.zones import load_zone
+from benchmarks.subjects.drain import bare_loop
+from benchmarks.subjects.enqueue import raw_inserts
+
+RECORDED = Path(__file__).with_name("recorded.json")
+WORSE_BY = 0.3
+TURNS, COUNT = 15, 300
+
+
+class _Service:
+    is_serving = True
+
+    def __init__(self, backend: Any, clock: SystemClock) -> None:
+        self.backend = backend
+        self.clock = clock
+
+    def announce(self) -> None: ...
+
+
+class Bench:
+    """An application, its engine and a database, all in this process."""
+
+    def __init__(self, folder: str) -> None:
+        clock, app = SystemClock(), App()
+        self.path = os.path.join(folder, "check.db")
+        self._store = SQLiteStore(self.path, durability="normal")
+        self._store.open(create=True)
+        app.use(_Service(local_backend(self._store, clock), clock))  # type: ignore[arg-type]
+
+        def work(number: int) -> int:
+            return number
+
+        work.__qualname__ = "work"
+        self._work: Callable[[int], Any] = app.delay(work)
+        self._engine = Engine(
+            self._store,
+            clock,
+            zones=load_zone,
+            new_id=new_id,
+            invoker=FunctionInvoker(lambda name: app.registry.get(name) or name, lambda: app.codec),
+            worker="worker",
+            draw=draw,
+        )
+
+    def call(self, count: int) -> None:
+        """Call so many."""
+        for number in range(count):
+            self._work(number)
+
+    def run(self, count: int) -> None:
+        """Run so many."""
+        while count:
+            count -= self._engine.tick().finished is not None
+
+
+def _processor_seconds(act: Callable[..., Any], *arguments: Any) -> float:
+    began = time.process_time()
+    act(*arguments)
+    return time.process_time() - began
+
+
+def measure(turns: int = TURNS) -> Dict[str, float]:
+    """Return how many times as long as the floor each takes: the median over the turns."""
+    calls: List[float] = []
+    runs: List[float] = []
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        bench, bare = Bench(folder), Bench(other)
+        insert = raw_inserts(os.path.join(folder, "raw.db"), "NORMAL")
+        connection = sqlite3.connect(bare.path, isolation_level=None)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        for _ in range(turns):
+            raw = _processor_seconds(lambda: [insert(number) for number in range(COUNT)])
+            calls.append(_processor_seconds(bench.call, COUNT) / raw)
+            bare.call(COUNT)
+            floor = _processor_seconds(bare_loop, connection, COUNT)
+            runs.append(_processor_seconds(bench.run, COUNT) / floor)
+        connection.close()
+    return {"call": statistics.median(calls), "run": statistics.median(runs)}
+
+
+def main() -> None:
+    """Print the ratios; exit with 1 if one has become worse by too much."""
+    parser = argparse.ArgumentParser(prog="bench-check", description=__doc__)
+    parser.add_argument("--record", action="store_true", help="record what is measured now")
+    options = parser.parse_args()
+    found = measure()
+    if options.record:
+        RECORDED.write_text(json.dumps(found, indent=1) + "\n")
+    recorded = json.loads(RECORDED.read_text())
+    is_worse = False
+    for name, ratio in found.items():
+        verdict = "ok"
+        # A ratio of speeds that has fallen by so much.
+        if recorded[name] / ratio < 1 - WORSE_BY:
+            is_worse, verdict = True, f"more than {WORSE_BY:.0%} slower than recorded"
+        print(f"{name}: {ratio:.2f} times the floor, recorded {recorded[name]:.2f}: {verdict}")
+    sys.exit(is_worse)
+
+
+if __name__ == "__main__":
+    main()
