@@ -26,6 +26,9 @@ logger = logging.getLogger("autocron")
 _KILL_MARGIN_SECONDS = 1.5
 # An import that takes longer is worth a word: perhaps it never ends.
 LATE_SECONDS = 15.0
+# If nobody is ready yet, the first one has the processors to itself: so work begins sooner, and if
+# the application can not be imported, one process has found out and not all of them.
+_HEAD_START_SECONDS = 5.0
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
 
 
@@ -63,6 +66,7 @@ class Crew:
         # Consecutive workers that died before they were ready; they rest longer each time.
         self._stillborn = 0
         self._rest_until: Optional[float] = None
+        self._head_start_until: Optional[float] = None
         # Whether a worker has imported the application, and so declared the schedules that its
         # code has now; or has taken so long that one must not wait for that.
         self.has_declared = False
@@ -112,14 +116,22 @@ class Crew:
         )
 
     def keep_up(self) -> None:
-        """Hire workers until there are as many as wanted."""
+        """Hire workers until there are as many as wanted; the first one has a head start."""
         if self._application is None:
             return
         if self._rest_until is not None and self._clock.monotonic() >= self._rest_until:
             self._rest_until = None
         for queues, size in self._wanted.items():
-            while self._rest_until is None and len(self._active(queues)) < size:
+            while self._may_hire() and len(self._active(queues)) < size:
                 self._hire(self._application, queues)
+
+    def _may_hire(self) -> bool:
+        if self._head_start_until is not None:
+            now, members = self._clock.monotonic(), self._active()
+            if members and not any(m.is_ready for m in members) and now < self._head_start_until:
+                return False
+            self._head_start_until = None
+        return self._rest_until is None
 
     def _hire(self, application: Application, queues: Optional[Tuple[str, ...]]) -> None:
         name = os.urandom(4).hex()
@@ -138,7 +150,10 @@ class Crew:
         channel.send(application=application.to_json(), queues=queues, terms=self._terms.told())
         ours.setblocking(False)
         member = Member(name, queues, process, channel)
-        member.late_at = self._clock.monotonic() + LATE_SECONDS
+        now = self._clock.monotonic()
+        member.late_at = now + LATE_SECONDS
+        if not self._active():
+            self._head_start_until = now + _HEAD_START_SECONDS
         self._members.append(member)
 
     def _rest(self, why: str) -> None:
@@ -246,7 +261,7 @@ class Crew:
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until there is something to do unasked, or None."""
-        times = [self._rest_until, *(member.late_at for member in self._members)]
+        times = [self._rest_until, self._head_start_until, *(member.late_at for member in self._members)]
         times += [member.kill_at for member in self._members if not member.was_killed]
         times += [member.limit.at for member in self._members if member.limit is not None]
         known = [at for at in times if at is not None]

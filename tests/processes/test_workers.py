@@ -52,6 +52,37 @@ def waited_seconds(world: World, task_id: str) -> float:
     return (task.started_at - task.enqueued_at).total_seconds()
 
 
+# -- hired -------------------------------------------------------
+
+# An import that is not over before another process could have begun with it.
+SLOW_TO_IMPORT = (
+    """
+import time
+from shared import mark
+
+mark("loads", time.monotonic())
+time.sleep(0.3)
+mark("loaded", time.monotonic())
+"""
+    + TASKS
+)
+HEAD_START_SECONDS = 5.0
+
+
+def test_the_first_worker_has_the_processors_to_itself_until_it_is_ready(world: World) -> None:
+    world.write("tasks.py", SLOW_TO_IMPORT)
+    world.write_app("workers=3")
+    application = world.application()
+
+    def times(word: str) -> Any:
+        found = world.await_marks(word, count=4)
+        return sorted(float(m.words[1]) for m in found if m.pid != application.pid)
+
+    first, second, _ = times("loads")
+    # Where everything is slow the others do not wait for ever.
+    assert second >= min(times("loaded")[0], first + HEAD_START_SECONDS / 2)
+
+
 # -- queues ------------------------------------------------------
 
 

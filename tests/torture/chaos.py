@@ -27,6 +27,8 @@ KINDS: Dict[str, int] = {
     "SIGSTOP": 8,
 }
 _POLL_SECONDS = 0.005
+# So long one looks for a worker in the midst of a task.
+_LOOK_SECONDS = 1.0
 
 
 class Kill(NamedTuple):
@@ -120,6 +122,11 @@ class Chaos:
             self._signal(kind)
 
     def _kill_worker(self, waits: bool) -> None:
+        ends_at = time.monotonic() + _LOOK_SECONDS
+        while not self._kill_one_at_work(waits) and time.monotonic() < ends_at:
+            time.sleep(_POLL_SECONDS)
+
+    def _kill_one_at_work(self, waits: bool) -> bool:
         for pid in self._shuffled(self._world.workers):
             task_id = self._caught_with(pid)
             if task_id is None:
@@ -133,7 +140,8 @@ class Chaos:
             kind = "worker" if is_seen else "orphaned worker"
             if waits and self._await(kind, at, lambda: self._began_again(task_id, at)) and is_seen:
                 self.killed[pid][-1] = self.killed[pid][-1]._replace(is_clean=True)
-            return
+            return True
+        return False
 
     def _caught_with(self, pid: int) -> Optional[str]:
         """Stop a worker; return the id of the task that it is in the midst of, if it is."""
