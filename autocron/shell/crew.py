@@ -261,7 +261,8 @@ class Crew:
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until there is something to do unasked, or None."""
-        times = [self._rest_until, self._head_start_until, *(member.late_at for member in self._members)]
+        times = [self._rest_until, self._head_start_until]
+        times += [member.late_at for member in self._members]
         times += [member.kill_at for member in self._members if not member.was_killed]
         times += [member.limit.at for member in self._members if member.limit is not None]
         known = [at for at in times if at is not None]
@@ -270,6 +271,8 @@ class Crew:
     def dismiss(self) -> None:
         """Tell all workers to leave within their grace."""
         self._wanted = {}
+        # Nobody is hired when that is over.
+        self._rest_until = self._head_start_until = None
         for member in self._members:
             if member.is_dismissed:
                 continue
