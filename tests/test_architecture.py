@@ -165,6 +165,7 @@ ARROWS = {
         "autocron.shell.operating",
         "autocron.shell.overview",
         "autocron.shell.statistics",
+        "autocron.shell.verify",
         "autocron.testing",
         "autocron.zones",
     },

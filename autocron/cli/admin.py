@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from typing import Any, Dict, List
 
-from autocron.cli import as_json, backing_up, changing, listing, operating, running
+from autocron.cli import as_json, backing_up, changing, listing, operating, running, verifying
 from autocron.cli.arguments import UsageError, did_you_mean
 from autocron.cli.formatting import Screen, one_line
 from autocron.cli.options import Request, read
@@ -41,6 +41,8 @@ def run(words: List[str]) -> int:
     try:
         if request.options.backup is not None:
             return backing_up.run(request.options)
+        if request.options.verify:
+            return verifying.run(request.options)
         open_database = open_or_create if request.changes else open_existing
         admin = open_database(name, SystemClock())
     except MissingDatabase as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import autocron
-from autocron.cli import backing_up, running
+from autocron.cli import backing_up, running, verifying
 from autocron.cli.arguments import (
     Parser,
     UsageError,
@@ -108,7 +108,9 @@ def _parser() -> Parser:
     _add_operations(parser.add_argument_group("operate; a living system acts at once"))
     _add_settings(parser.add_argument_group("set; all that is given in one call, or nothing"))
     running.add_options(parser.add_argument_group("run; for systemd, or a container"))
-    backing_up.add_options(parser.add_argument_group("keep"))
+    keep = parser.add_argument_group("keep")
+    backing_up.add_options(keep)
+    verifying.add_options(keep)
     delete = parser.add_argument_group("delete")
     delete.add_argument(
         "--delete-database",
@@ -260,9 +262,11 @@ def _check_company(options: argparse.Namespace, operations: List[str]) -> None:
     ):
         raise UsageError("--delete-database stands alone, or with --yes")
     others = [*lists, *operations, *setters, *filters, *given(options, _ALONE)]
-    running.check(options, [_written(name) for name in (*others, *given(options, ["backup"]))])
-    alone = [name for name in others if name != "json"]
-    backing_up.check(options, [_written(name) for name in alone])
+    keeps = given(options, ["backup", "verify"])
+    running.check(options, [_written(name) for name in (*others, *keeps)])
+    alone = [_written(name) for name in others if name != "json"]
+    backing_up.check(options, [*alone, *(["--verify"] if options.verify else [])])
+    verifying.check(options, alone)
     if len(operations) > 1:
         raise UsageError(f"{_written(operations[0])} and {_written(operations[1])}: one at a time")
     others = [*lists, *setters, *(["watch"] if options.watch else [])]
