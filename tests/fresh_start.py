@@ -52,7 +52,8 @@ def go_on(store: SQLiteStore, delays_seconds: int = 3) -> List[str]:
     tasks = store.find()
     if not tasks:
         return damage(store)
-    clock = ManualClock(max(task.enqueued_at for task in tasks) + timedelta(seconds=1))
+    known = [at for task in tasks for at in (task.run_at, task.started_at, task.finished_at)]
+    clock = ManualClock(max(at for at in known if at is not None) + timedelta(seconds=1))
     numbers = map(str, itertools.count())
     engine = Engine(
         store,
