@@ -7,20 +7,27 @@ stored, and everything there has to come to its end.
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections import Counter
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Iterable, List
 
 from autocron.core.outcome import Outcome, Returned
 from autocron.core.task import Task
 from autocron.engine import Engine
 from autocron.ports import Hand
+from autocron.shell import schema
+from autocron.shell.rows import microseconds
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing import ManualClock
+from autocron.testing.contract.tools import NOW
 from autocron.zones import load_zone
 
 _MADE = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+# What is in a database of the first version: the ids of tasks, and their states.
+OLD_TASKS = {"old-1": "waiting", "old-2": "running", "old-3": "succeeded"}
 # More steps than any of the rigs needs; what still waits then is stuck.
 _AT_MOST_STEPS = 100_000
 
@@ -93,3 +100,27 @@ def repeated_occurrences(tasks: Iterable[Task]) -> List[str]:
 def told(task: Task) -> str:
     """Return a task in words."""
     return f"{task.name} {task.id}, {task.state.value}, attempt {task.attempt}"
+
+
+def make_version_1(path: Path) -> None:
+    """Make a database as the first version has made it, with tasks and a schedule in it."""
+    at = microseconds(NOW)
+    with closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        for statement in schema.MIGRATIONS[0].split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version=1")
+        for task_id, state in OLD_TASKS.items():
+            connection.execute(
+                "INSERT INTO tasks (id, name, payload, enqueued_at, run_at, state, revision, "
+                "elapsed, priority, retries, attempt, failures, deaths, worker) "
+                "VALUES (?, 'a:b', '', ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)",
+                (task_id, at, at, state, "w" if state == "running" else None),
+            )
+        connection.execute(
+            "INSERT INTO schedules VALUES ('a:c', 'a:c', '@daily', 'UTC', 'once', 'skip', 60.0, "
+            "0, ?, '')",
+            (at,),
+        )

@@ -18,12 +18,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.shell import schema
-from autocron.shell.rows import microseconds
 from autocron.shell.sqlite import SQLiteStore
-from autocron.testing.contract.tools import NOW
 from tests.crash_points.operations import OPERATIONS, Bench, Operation, migrate
 from tests.crash_points.statements import AFTER, watch
-from tests.fresh_start import damage, go_on
+from tests.fresh_start import damage, go_on, make_version_1
 
 DATABASE = "project.db"
 SHELL = Path(schema.__file__).parent
@@ -93,30 +91,6 @@ def references(folder: Path) -> List[Reference]:
     make_version_1(old / DATABASE)
     found.append(_do(migrate, len(OPERATIONS), 1, old, folder / "migrated"))
     return found
-
-
-def make_version_1(path: Path) -> None:
-    """Make a database as the first version has made it, with a task and a schedule in it."""
-    at = microseconds(NOW)
-    with closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
-        for statement in schema.MIGRATIONS[0].split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-        connection.execute("PRAGMA user_version=1")
-        for number, state in enumerate(("waiting", "running", "succeeded")):
-            connection.execute(
-                "INSERT INTO tasks (id, name, payload, enqueued_at, run_at, state, revision, "
-                "elapsed, priority, retries, attempt, failures, deaths, worker) "
-                "VALUES (?, 'a:b', '', ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)",
-                (f"old {number}", at, at, state, "w" if state == "running" else None),
-            )
-        connection.execute(
-            "INSERT INTO schedules VALUES ('a:c', 'a:c', '@daily', 'UTC', 'once', 'skip', 60.0, "
-            "0, ?, '')",
-            (at,),
-        )
 
 
 def _do(operation: Operation, number: int, changes: int, before: Path, after: Path) -> Reference:

@@ -72,6 +72,12 @@ class Disk:
         self._files: Dict[int, _File] = {}
         self._folder = _Folder()
 
+    def put(self, name: str, inode: int, content: bytes) -> None:
+        """Have a file on the disk from the beginning."""
+        self._files[inode] = _File()
+        self._files[inode].kept = bytearray(content)
+        self._folder.kept[name] = inode
+
     def take(self, record: Record) -> None:
         """Do what a process did."""
         if "/" in record.path:

@@ -57,6 +57,8 @@ def lose_power(
     done = promises = unsynced = at_risk = started = 0
     kinds: Dict[str, int] = {}
     broken: List[str] = []
+    for name, inode, content in run.before:
+        disk.put(name, inode, content)
     for number, record in enumerate(run.records):
         disk.take(record)
         # Whoever syncs the log syncs what others have written to it.
@@ -97,7 +99,8 @@ def _moments(run: Run, chance: random.Random, cuts: int) -> Dict[int, int]:
         kinds.setdefault(_kind(record), []).append(number)
     # As often when a call has just returned, at any moment, and while the database itself, or a
     # name, is changed, which is rare.
-    wells = [returned, range(last + 1), kinds["database"], kinds["name"]]
+    rare = [kinds[kind] for kind in ("database", "name") if kind in kinds]
+    wells = [well for well in (returned, range(last + 1), *rare) if well]
     moments: Dict[int, int] = {}
     for number in range(cuts):
         moment = chance.choice(wells[number % len(wells)])

@@ -9,7 +9,7 @@ import pytest
 from tests.power_loss.disk import Disk
 from tests.power_loss.recording import Record, compile_recorder, why_not
 from tests.power_loss.run import lose_power
-from tests.power_loss.workload import record
+from tests.power_loss.workload import record, record_migration
 
 CALLS, CUTS = 20, 32
 
@@ -41,6 +41,13 @@ def test_in_normal_durability_what_is_there_is_whole_and_what_was_synced_is(comp
     lost = found(compiled, tmp_path, "normal")
     assert lost.broken == []
     assert lost.at_risk
+
+
+def test_a_migration_is_done_or_can_be_done_again(compiled, tmp_path):
+    run = record_migration(compiled, tmp_path)
+    lost = lose_power(run, tmp_path / "left", durability="full", seed=6, cuts=CUTS)
+    assert lost.broken == []
+    assert lost.unsynced
 
 
 def test_a_missing_sync_is_found(compiled, tmp_path):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from tests.fresh_start import OLD_TASKS, make_version_1
 from tests.power_loss.recording import Record, Recorder
-from tests.processes.world import World, eventually
+from tests.processes.world import PACKAGE_ROOT, World, eventually
 
 SITE = Path(__file__).with_name("site")
 DATABASE, NOTES = "project.db", "notes"
@@ -45,10 +49,12 @@ class Run(NamedTuple):
     Attributes:
         records: All that was done to the disk, in order.
         notes: The notes among it.
+        before: What was on the disk before: name, inode and content of each file.
     """
 
     records: List[Record]
     notes: List[Note]
+    before: Sequence[Tuple[str, int, bytes]] = ()
 
 
 def site(folder: Path, disk: Path, plant: Optional[str] = None) -> World:
@@ -124,6 +130,28 @@ def _run(
     for application in running:
         application.end()
     world.await_end()
+
+
+def record_migration(compiled: Path, folder: Path) -> Run:
+    """Record how a database of the first version is brought up to date.
+
+    Arguments:
+        compiled: The recorder.
+        folder: An empty folder.
+    """
+    disk = folder.resolve() / "disk"
+    disk.mkdir()
+    path = disk / DATABASE
+    make_version_1(path)
+    before = [(DATABASE, path.stat().st_ino, path.read_bytes())]
+    recorder = Recorder(compiled, disk, folder / "log")
+    environment = {**os.environ, **recorder.environment, "PYTHONPATH": PACKAGE_ROOT}
+    script = "import sys; from autocron.shell.sqlite import SQLiteStore; SQLiteStore(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", f"{script}.open()", str(path)], env=environment, check=True
+    )
+    notes = [Note(0, ("accepted", *OLD_TASKS))]
+    return Run(list(recorder.records()), notes, before)
 
 
 def start_again(folder: Path, durability: str, awaited: Iterable[str]) -> List[str]:

@@ -31,7 +31,7 @@ PROMISED_END_SECONDS = 10.0
 END_SECONDS = PROMISED_END_SECONDS + 10.0
 
 IS_LINUX = sys.platform.startswith("linux")
-_PACKAGE_ROOT = str(Path(autocron.__file__).resolve().parent.parent)
+PACKAGE_ROOT = str(Path(autocron.__file__).resolve().parent.parent)
 
 # What the application and its tasks have in common. A mark is one line, written at once.
 _SHARED = '''
@@ -280,7 +280,7 @@ class World:
         self.environment = {
             **os.environ,
             "HOME": str(folder),
-            "PYTHONPATH": _PACKAGE_ROOT,
+            "PYTHONPATH": PACKAGE_ROOT,
             "PYTHONUNBUFFERED": "1",
         }
         self._applications: List[Application] = []
