@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed, Progressed
@@ -19,7 +19,7 @@ from autocron.core.settings import Settings
 from autocron.core.task import Task
 from autocron.core.values import row_of
 from autocron.firing import CronTicker
-from autocron.operations import PURGE_BATCH, Change, Operations, releases
+from autocron.operations import PURGE_BATCH, Operations, releases
 from autocron.ports import Clock, Invoker, Observer, Store, Waker, Zones
 
 PURGE_EVERY_SECONDS = 30.0
@@ -209,14 +209,14 @@ class Engine(Operations):
         task, ended = self._in_hand or task, self._ended
         try:
             with self.store.transaction():
-                changes = self._finish_inside(task, ended)
+                changes = self._end(task, after_attempt, ended, self._untold)
                 claimed = self._claim_inside() if claim else None
         except StoreError:
             # The two failed together. A finish is never undone by a claim, so it goes alone.
             claimed = None
             try:
                 with self.store.transaction():
-                    changes = self._finish_inside(task, ended)
+                    changes = self._end(task, after_attempt, ended, self._untold)
             except StoreError as error:
                 return None, None, error
         self._in_hand, self._ended = claimed, None
@@ -226,10 +226,6 @@ class Engine(Operations):
         if self._observer is not None:
             self._tell_all(changes)
         return claimed, changes[0][1] if changes else None, None
-
-    def _finish_inside(self, task: Task, ended: _Ended) -> List[Change]:
-        """Store how an attempt went; return what has changed, the task itself first."""
-        return self._end(task, after_attempt, ended, self._untold)
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
@@ -305,4 +301,4 @@ class Engine(Operations):
 def _earlier(first: Optional[datetime], second: Optional[datetime]) -> Optional[datetime]:
     if first is None or second is None:
         return second if first is None else first
-    return min(first, second)
+    return second if second < first else first

@@ -17,7 +17,7 @@ from autocron.core.errors import AutocronError
 from autocron.core.next_run import occurrences
 from autocron.core.schedule import Owed, Schedule, corrected_watermark, owed
 from autocron.core.task import Message, Task
-from autocron.core.values import changed
+from autocron.core.values import changed, made
 from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Store, Zones
 
@@ -200,7 +200,9 @@ class CronTicker:
     def _fire_one(
         self, plan: _Plan, at: datetime, message: Message, skips: bool, fired: List[Task]
     ) -> None:
-        moved = changed(plan.schedule, watermark_at=at)
+        fields = plan.schedule.__dict__.copy()
+        fields["watermark_at"] = at
+        moved = made(Schedule, fields)
         task = self._firing.store_occurrence(plan.schedule, moved, message, skips)
         plan.schedule = moved
         if task is not None:

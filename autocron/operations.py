@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+)
 
 from autocron.calls import store_call, store_calls
 from autocron.core.errors import InvalidSchedule
@@ -27,7 +39,15 @@ from autocron.core.machine import TRANSITIONS, apply
 from autocron.core.outcome import after_hand_back, after_loss, after_timeout
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
-from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.core.task import (
+    Failure,
+    Message,
+    Task,
+    TaskState,
+    has_no_time,
+    new_task,
+    one_more,
+)
 from autocron.core.values import changed
 from autocron.followers import can_run, follow, revive
 from autocron.ports import Clock, Observer, Stats, Store, Waker
@@ -78,6 +98,8 @@ class Operations:
         self._waker = waker
         self._draw = draw
         self._observer = observer
+        # What each schedule's occurrences ask for, and the first task that was made of it.
+        self._fired: Dict[str, Tuple[Message, Task]] = {}
 
     def wake(self) -> None:
         """Let a sleeping worker look whether something is due."""
@@ -387,7 +409,14 @@ class Operations:
     ) -> Optional[Task]:
         if unless_active and self.store.has_in_hand(key):
             return None
-        task = new_task(message, self._new_id(), self.clock.now(), at)
+        # Most are one more task of a schedule that has fired before.
+        known = self._fired.get(key)
+        if known is not None and known[0] is message:
+            task = one_more(known[1], self._new_id(), self.clock.now(), at)
+        else:
+            task = new_task(message, self._new_id(), self.clock.now(), at)
+            if has_no_time(message):
+                self._fired[key] = (message, task)
         self.store.add(task)
         return task
 

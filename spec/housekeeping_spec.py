@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import StoreError
-from autocron.core.task import Message
+from autocron.core.task import Message, new_task
 from autocron.engine import PURGE_BATCH
 from autocron.firing import SCHEDULES_VERSION, SERVICE
 from spec.benches import Bench, FailingStore, work
@@ -108,6 +108,23 @@ class DescribeAnOccurrence:
         assert house.tick().fired == ()
         # Nor for an engine that has not looked since.
         assert house.fire(schedule, bench.clock.now(), Message("m:f", "[[],{}]"), False) is None
+
+    @pytest.mark.parametrize(
+        "again",
+        [{}, {"payload": "[[2],{}]"}, {"delay_seconds": 60.0}, {"expires_seconds": 60.0}],
+        ids=repr,
+    )
+    def it_asks_for_what_it_is_fired_with_not_for_what_an_earlier_one_was(self, bench, note, again):
+        bench.schedule(note, "* * * * *")
+        house = bench.engine(runs=False, keeps_house=True)
+        (schedule,) = house.store.schedules()
+        first = Message(schedule.name, "[[1],{}]", schedule=schedule.key)
+        for message in (first, replace(first, **again), replace(first, **again)):
+            for _ in range(2):
+                bench.clock.advance(MINUTE)
+                now = bench.clock.now()
+                task = house.fire(schedule, now, message, False)
+                assert task == new_task(message, task.id, now, now)
 
     def it_fires_beside_a_schedule_that_can_not_be_read(self, bench, note, caplog):
         bench.schedule(note, "* * * * *")

@@ -85,7 +85,9 @@ from autocron.core.task import (
     PastAttempt,
     Task,
     TaskState,
+    has_no_time,
     new_task,
+    one_more,
 )
 from spec.tables import rows, table
 
@@ -488,6 +490,27 @@ class DescribeANewTask:
         message = Message("a:b", "[[],{}]", expires_seconds=90.0, unique_seconds=3690.0)
         task = new_task(message, "t-1", NOW)
         assert (task.expires_at, task.unique_until_at) == (LATER, MUCH_LATER)
+
+    def it_may_be_made_like_an_earlier_one_of_the_same_message(self):
+        message = Message("a:b", "[[1],{}]", queue="mail", priority=3, lock="L", schedule="S")
+        first = new_task(message, "t-1", NOW, NOW)
+        again = one_more(first, "t-2", LATER, MUCH_LATER)
+        assert again == new_task(message, "t-2", LATER, MUCH_LATER)
+        assert first == new_task(message, "t-1", NOW, NOW)
+
+    @pytest.mark.parametrize(
+        ("given", "is_alike"),
+        [
+            ({"priority": 1, "unique": "U", "unique_running": True, "policy": Policy(1)}, True),
+            ({"run_at": NOW}, False),
+            ({"delay_seconds": 0.5}, False),
+            ({"expires_at": NOW}, False),
+            ({"expires_seconds": 0.0}, False),
+            ({"unique_seconds": 0.0}, False),
+        ],
+    )
+    def it_is_like_an_earlier_one_unless_its_message_names_a_time(self, given, is_alike):
+        assert has_no_time(Message("a:b", "[[],{}]", **given)) is is_alike
 
     def it_is_a_frozen_value(self):
         task = new_task(Message("a:b", "[[],{}]"), "t-1", NOW)

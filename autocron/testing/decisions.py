@@ -36,7 +36,9 @@ class Decisions:
 
     def duration(self, task: Task) -> timedelta:
         """Return how long an attempt runs: no longer than its timeout, when it is told to end."""
-        duration = self._fixed.get(task.name) or self._duration(task)
+        duration = self._fixed.get(task.name)
+        if duration is None:
+            duration = self._duration(task)
         timeout_seconds = task.policy.timeout_seconds
         if timeout_seconds is None or duration.total_seconds() <= timeout_seconds:
             return duration
@@ -65,8 +67,14 @@ class Decisions:
             outcome = _timed_out(task)
         elif self._failures and self._fails(task):
             outcome = _FAILED
+        elif not self._scenario.calls_functions or task.name not in self._scenario.functions:
+            # Not called, but its arguments must be readable, and what it did not return storable.
+            self._codec.load_call(task.payload)
+            self._has_raised = False
+            return Returned(self._codec.dump_result(None))
         else:
-            outcome = self._run(task, hand)
+            known = self._scenario.functions[task.name]
+            outcome = run_function(known, task, self._codec, hand, passing=(KeyboardInterrupt,))
         self._has_raised = isinstance(outcome, (Raised, RetryAsked))
         return outcome
 
@@ -75,15 +83,6 @@ class Decisions:
         if callable(chance):
             return bool(chance(self._chance, task))
         return chance > 0 and self._chance.random() < chance
-
-    def _run(self, task: Task, hand: Hand) -> Outcome:
-        if self._scenario.calls_functions:
-            known = self._scenario.functions.get(task.name)
-            if known is not None:
-                return run_function(known, task, self._codec, hand, passing=(KeyboardInterrupt,))
-        # Not called, but its arguments must be readable, and what it did not return storable.
-        self._codec.load_call(task.payload)
-        return Returned(self._codec.dump_result(None))
 
     def outcome_of(self, task: Task, finished: Optional[Task]) -> str:
         """Say in a word or two how an attempt ended."""

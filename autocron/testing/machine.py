@@ -174,7 +174,8 @@ class Machine:
             self._plan_supervisor(next_at)
 
     def _note_fired(self, tick: Tick) -> None:
-        self.accepted += [task.id for task in tick.fired]
+        for task in tick.fired:
+            self.accepted.append(task.id)
 
     def _next_step_of(self, keeper: House, tick: Tick) -> Optional[datetime]:
         """Tell when a supervisor that has done a step is to do the next one."""
@@ -191,8 +192,10 @@ class Machine:
             self._at(self.clock.true_at + TAKE_OVER, self._start_supervisor)
 
     def _plan_supervisor(self, at: datetime) -> None:
-        due_at = self._keeper_due_at = max(at, self.clock.true_at)
-        self._at(due_at, self._step_due_supervisor, self.keeper, due_at)
+        true_at = self.clock.true_at
+        due_at = self._keeper_due_at = at if at > true_at else true_at
+        planned = (due_at, next(self._order), self._step_due_supervisor, (self.keeper, due_at))
+        heapq.heappush(self._plan, planned)
 
     def _step_due_supervisor(self, keeper: Engine, due_at: datetime) -> None:
         if self.keeper is keeper and self._keeper_due_at == due_at:
@@ -286,7 +289,7 @@ class Machine:
 
     def _begin(self, worker: Worker, task: Task) -> None:
         ends_at = self.clock.true_at + self._deciding.duration(task)
-        left = self._crash_attempts.get(task.name, 0)
+        left = self._crash_attempts.get(task.name, 0) if self._crash_attempts else 0
         if left:
             self._crash_attempts[task.name] = left - 1
             half = (ends_at - self.clock.true_at) / 2

@@ -28,6 +28,7 @@ class InHand:
     """
 
     def __init__(self) -> None:
+        # Also schedules of which none does so: the next one is not far.
         self.of_schedule: Dict[str, Ids] = {}
         self.of_unique: Dict[str, Ids] = {}
         self.of_group: Dict[str, Ids] = {}
@@ -36,7 +37,11 @@ class InHand:
     def put(self, task: Task) -> None:
         """Note that a task waits or runs."""
         if task.schedule is not None:
-            self.of_schedule.setdefault(task.schedule, {})[task.id] = None
+            ids = self.of_schedule.get(task.schedule)
+            if ids is None:
+                self.of_schedule[task.schedule] = {task.id: None}
+            else:
+                ids[task.id] = None
         if task.unique is not None:
             self.of_unique.setdefault(task.unique, {})[task.id] = None
         if task.group is not None:
@@ -47,7 +52,7 @@ class InHand:
     def take(self, task: Task) -> None:
         """Note that a task does so no more."""
         if task.schedule is not None:
-            _take(self.of_schedule, task.schedule, task.id)
+            del self.of_schedule[task.schedule][task.id]
         if task.unique is not None:
             _take(self.of_unique, task.unique, task.id)
         if task.group is not None:
@@ -115,6 +120,7 @@ class DueOrder:
         # By priority, negated as sorted() sorts upwards, and queue.
         self._lanes: Dict[Tuple[int, str], _Lane] = {}
         self._order: List[Tuple[int, str]] = []
+        self._only: Optional[_Lane] = None
         self._holders: Dict[str, int] = {}
         self._later: Dict[str, List[Entry]] = {}
         self._horizon: Optional[datetime] = None
@@ -128,6 +134,7 @@ class DueOrder:
         if lane is None:
             lane = self._lanes[place] = _Lane()
             insort(self._order, place)
+            self._only = lane if len(self._order) == 1 else None
         if task.lock is None and task.rate_key is None:
             heapq.heappush(lane.heap, entry)
         else:
@@ -151,8 +158,8 @@ class DueOrder:
 
     def claimable(self, now: datetime, is_open: Optional[Callable[[str], bool]]) -> Optional[Task]:
         """Return the task to run next at an instant, of the queues that are open; None is all."""
-        if is_open is None and len(self._order) == 1:
-            head = self._head(self._lanes[self._order[0]], now)
+        if is_open is None and self._only is not None:
+            head = self._head(self._only, now)
             return None if head is None else head[3]
         best: Optional[Entry] = None
         level = 0

@@ -125,7 +125,11 @@ class PlainRecords:
             return False
         if after is not None and after.watermark_at.tzinfo is not _UTC:
             after = replace(after, watermark_at=after.watermark_at.astimezone(_UTC))
-        self._set(self._schedules, given.key, after)
+        if after is None or self._journal.depth == 0:
+            self._set(self._schedules, given.key, after)
+        else:
+            self._journal.changes.append((self._set, self._schedules, given.key, stored))
+            self._schedules[given.key] = after
         return True
 
     def settings(self) -> Mapping[str, str]:

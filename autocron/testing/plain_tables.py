@@ -7,7 +7,6 @@ SQLite.
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left, insort
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -66,7 +65,7 @@ class PlainTables(PlainRecords):
         self._expiring: List[Tuple[datetime, int, str]] = []
         self._in_hand = InHand()
         self._due = DueOrder(self._tasks, self._busy)
-        # When tasks in each final state ended, as heaps in which purged ones may still stand.
+        # The tasks in each final state, the first to end first; what has changed may still stand.
         self._ended: Dict[TaskState, List[Entry]] = {
             state: [] for state in TaskState if state.is_final
         }
@@ -102,74 +101,92 @@ class PlainTables(PlainRecords):
         if task.id in self._tasks:
             raise StoreError(f"can not store task {task.id}: its id is taken")
         self._added += 1
-        self._put(self._added, None, _in_utc(task))
+        self._insert(_in_utc(task), self._added)
 
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
         if self._journal.is_undone:
             raise undone(f"change task {before.id}")
-        stored = self._tasks.get(before.id)
-        if stored is not before and (stored is None or stored.revision != before.revision):
+        task_id = before.id
+        stored = self._tasks.get(task_id)
+        if stored is None or (stored is not before and stored.revision != before.revision):
             return False
-        if after.id != before.id:
-            after = replace(after, id=before.id)
+        if after.id != task_id:
+            after = replace(after, id=task_id)
         # What it was is in UTC, and so are the instants of events.
-        self._put(self._ages[before.id], stored, after)
+        self._replace(stored, after, self._ages[task_id])
         return True
 
-    def _put(self, age: int, before: Optional[Task], after: Optional[Task]) -> None:
-        """Make a task what it is to be; None is one that is not stored.
+    # The three changes of a task; each notes the one that undoes it.
 
-        The only place where tasks change.
-        """
+    def _insert(self, task: Task, age: int) -> None:
         journal = self._journal
         if journal.depth:
-            journal.changes.append((self._put, age, after, before))
-        was = None if before is None else before.state
-        state = None if after is None else after.state
-        if after is None and was is not _WAITING and was is not _RUNNING:
-            # What is purged: it stands among no others any more, but for its unique key.
-            assert before is not None
-            if before.unique_until_at is not None:
-                self._forget_times(before, age)
-            del self._tasks[before.id], self._ages[before.id]
-            return
-        was_in_hand = was is _WAITING or was is _RUNNING
-        if before is not None:
-            if was is _RUNNING and before.lock is not None:
-                self._due.release(before.lock)
-            if before.expires_at is not None or before.unique_until_at is not None:
-                self._forget_times(before, age)
-            if was_in_hand and (
-                after is None
-                or (state is not _RUNNING and state is not _WAITING)
-                or not InHand.is_alike(before, after)
-            ):
-                self._in_hand.take(before)
-                was_in_hand = False
-        if after is None:
-            assert before is not None
-            del self._tasks[before.id], self._ages[before.id]
-            return
+            journal.changes.append((self._delete, task, age))
+        self._tasks[task.id] = task
+        self._ages[task.id] = age
+        self._enter(task, age)
+
+    def _delete(self, task: Task, age: int) -> None:
+        journal = self._journal
+        if journal.depth:
+            journal.changes.append((self._insert, task, age))
+        state = task.state
+        if state is _WAITING or state is _RUNNING or task.unique_until_at is not None:
+            self._leave(task, age)
+        # Else it has ended, and stands among no others any more: that is what is purged.
+        del self._tasks[task.id], self._ages[task.id]
+
+    def _replace(self, before: Task, after: Task, age: int) -> None:
+        journal = self._journal
+        if journal.depth:
+            journal.changes.append((self._replace, after, before, age))
         self._tasks[after.id] = after
-        if before is None:
-            self._ages[after.id] = age
+        if (
+            after.state is _RUNNING
+            and before.state is _WAITING
+            and after.lock is None
+            and before.expires_at is None
+            and before.unique_until_at is None
+            and after.unique_until_at is None
+            and InHand.is_alike(before, after)
+        ):
+            # It begins to run, and stays where it is: half of all changes.
+            return
+        self._leave(before, age)
+        self._enter(after, age)
+
+    def _enter(self, task: Task, age: int) -> None:
+        """Let a task stand where it is looked for."""
+        state = task.state
         if state is _WAITING:
-            if not was_in_hand:
-                self._in_hand.put(after)
-            if after.after is None:
-                self._due.put(after, age)
+            self._in_hand.put(task)
+            if task.after is None:
+                self._due.put(task, age)
         elif state is _RUNNING:
-            if not was_in_hand:
-                self._in_hand.put(after)
-            if after.lock is not None:
-                self._due.hold(after.lock)
-        elif after.finished_at is not None:
+            self._in_hand.put(task)
+            if task.lock is not None:
+                self._due.hold(task.lock)
+        elif task.finished_at is not None:
             self._count += 1
-            entry = (after.finished_at, age, self._count, after)
-            heapq.heappush(self._ended[after.state], entry)
-        if after.expires_at is not None or after.unique_until_at is not None:
-            self._note_times(after, age)
+            entry = (task.finished_at, age, self._count, task)
+            ended = self._ended[state]
+            if ended and entry < ended[-1]:
+                insort(ended, entry)
+            else:
+                ended.append(entry)
+        if task.expires_at is not None or task.unique_until_at is not None:
+            self._note_times(task, age)
+
+    def _leave(self, task: Task, age: int) -> None:
+        """Let a task stand there no more; what orders are in, it leaves when it comes up."""
+        state = task.state
+        if state is _WAITING or state is _RUNNING:
+            self._in_hand.take(task)
+            if state is _RUNNING and task.lock is not None:
+                self._due.release(task.lock)
+        if task.expires_at is not None or task.unique_until_at is not None:
+            self._forget_times(task, age)
 
     def _note_times(self, task: Task, age: int) -> None:
         """Note when a task expires, and that it has its unique key for a time."""
@@ -308,7 +325,7 @@ class PlainTables(PlainRecords):
         """Tell whether a task of the schedule with this key waits or runs."""
         if self._journal.is_undone:
             raise undone("look for tasks of a schedule")
-        return schedule in self._in_hand.of_schedule
+        return bool(self._in_hand.of_schedule.get(schedule))
 
     def _to_run(self) -> List[Task]:
         """Return the waiting tasks that are not held."""
@@ -347,16 +364,19 @@ class PlainTables(PlainRecords):
         Raises:
             StoreError: The state is not final.
         """
-        heap = self._ended.get(state)
-        if heap is None:
+        ended = self._ended.get(state)
+        if ended is None:
             raise StoreError(f"can not purge {state.value} tasks: only what has ended is purged")
         if self._journal.is_undone:
             raise undone(f"purge {state.value} tasks")
         needed: List[Entry] = []
         # What is needed is judged of all before any is gone, as one statement of SQL does.
         gone: List[Entry] = []
-        while heap and heap[0][0] < finished_before and len(gone) < limit:
-            entry = heapq.heappop(heap)
+        seen = 0
+        for entry in ended:
+            if entry[0] >= finished_before or len(gone) >= limit:
+                break
+            seen += 1
             task = entry[3]
             if self._tasks.get(task.id) is not task:
                 continue
@@ -365,10 +385,9 @@ class PlainTables(PlainRecords):
                 gone.append(entry)
             else:
                 needed.append(entry)
-        for entry in needed:
-            heapq.heappush(heap, entry)
+        ended[:seen] = needed
         for _, age, _, task in gone:
-            self._put(age, task, None)
+            self._delete(task, age)
         return len(gone)
 
     def _is_needed(self, task: Task, finished_before: datetime) -> bool:
@@ -391,7 +410,7 @@ class PlainTables(PlainRecords):
         for task in delayed:
             run_at = moved(task.run_at, by)
             after = changed(task, run_at=run_at, revision=task.revision + 1)
-            self._put(self._ages[task.id], task, after)
+            self._replace(task, after, self._ages[task.id])
         self._shift_rates(by)
         return len(delayed)
 

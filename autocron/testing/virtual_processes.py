@@ -25,7 +25,7 @@ class House(Engine):
     def store_occurrence(
         self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
     ) -> Optional[Task]:
-        task = super().store_occurrence(schedule, moved, message, unless_active)
+        task = Engine.store_occurrence(self, schedule, moved, message, unless_active)
         self.recorder.occurrence(schedule, moved.watermark_at, task)
         return task
 
