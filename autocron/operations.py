@@ -245,8 +245,7 @@ class Operations:
         return None
 
     def _count_schedules_version(self) -> None:
-        version = int(self.store.settings().get(SCHEDULES_VERSION, "0"))
-        self.store.put_settings({SCHEDULES_VERSION: str(version + 1)})
+        self.store.put_settings({SCHEDULES_VERSION: next_version(self.store.settings())})
 
     def cancel(self, task_id: str, kill: bool = False) -> bool:
         """Cancel a task, or ask for it; see :meth:`autocron.ports.Backend.cancel`."""
@@ -419,6 +418,12 @@ class Operations:
                 self._fired[key] = (message, task)
         self.store.add(task)
         return task
+
+
+def next_version(settings: Mapping[str, str]) -> str:
+    """Return how often schedules were declared, with this time; any other text would do."""
+    version = settings.get(SCHEDULES_VERSION, "")
+    return str(int(version) + 1) if version.isdecimal() and len(version) < 18 else "1"
 
 
 def releases(changes: Sequence[Change], taken: Optional[Task] = None) -> bool:

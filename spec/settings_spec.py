@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import (
+    MAX_WORKERS,
     NAMES,
     NUMBERS,
     InvalidSetting,
@@ -58,6 +59,12 @@ class DescribeDefaults:
 
     def it_has_a_name_for_each(self):
         assert set(NAMES) == {field.name for field in dataclasses.fields(Settings)}
+
+    @pytest.mark.parametrize("word", ["", "x", "nan", "inf", "-1", "1e999", "9" * 5000, "1,2"])
+    def it_is_what_counts_for_what_could_not_have_been_set(self, word):
+        """Somebody else may have written it; the others go on as they are."""
+        read = Settings.read({**dict.fromkeys((*NUMBERS, MAX_WORKERS), word), "stop_grace": "7"})
+        assert read == Settings(stop_grace=7.0)
 
     def it_leaves_other_entries_of_the_store_alone(self):
         assert Settings.read({"schedules_version": "7"}) == Settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Union
 
@@ -46,17 +47,20 @@ class Settings:
 
     @classmethod
     def read(cls, stored: Mapping[str, str]) -> Settings:
-        """Read the settings from a store's; what was never set has its default."""
-        number: Dict[str, Any] = {
-            name: int(stored[name]) if name in _WHOLE else float(stored[name])
-            for name in NUMBERS
-            if name in stored
-        }
-        return cls(
-            autocron_lock=stored.get(AUTOCRON_LOCK) == "on",
-            max_workers=parse_workers(stored[MAX_WORKERS]) if MAX_WORKERS in stored else None,
-            **number,
-        )
+        """Read the settings from a store's.
+
+        What was never set has its default, and so has what could not have been set.
+        """
+        found: Dict[str, Any] = {}
+        for name in NUMBERS:
+            if name in stored:
+                with suppress(InvalidSetting):
+                    number = check_number(name, stored[name])
+                    found[name] = int(number) if name in _WHOLE else number
+        if MAX_WORKERS in stored:
+            with suppress(InvalidWorkers):
+                found[MAX_WORKERS] = parse_workers(stored[MAX_WORKERS])
+        return cls(autocron_lock=stored.get(AUTOCRON_LOCK) == "on", **found)
 
 
 AUTOCRON_LOCK = "autocron_lock"

@@ -14,7 +14,7 @@ from autocron.core.errors import StoreError
 from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
 from autocron.core.workforce import Workers
-from autocron.operations import SCHEDULES_VERSION
+from autocron.operations import SCHEDULES_VERSION, next_version
 from autocron.ports import Clock
 from autocron.shell.deleting import delete
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
@@ -177,8 +177,7 @@ class Admin:
             if schedule.watermark_at < now:
                 self.store.swap_schedule(schedule, replace(schedule, watermark_at=now))
         # A supervisor that lives has the watermarks in its memory.
-        version = int(stored.get(SCHEDULES_VERSION, "0")) + 1
-        self.store.put_settings({SCHEDULES_VERSION: str(version)})
+        self.store.put_settings({SCHEDULES_VERSION: next_version(stored)})
 
     def delete(self) -> None:
         """Delete the database with all that belongs to it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
@@ -167,7 +168,10 @@ class Code:
         """Tell whether no worker of this period of service has shown that traceback yet."""
         with self._store.transaction():
             settings = self._store.settings()
-            shown: Dict[str, str] = json.loads(settings.get(IMPORT_ERRORS, "{}"))
+            shown: Dict[str, str] = {}
+            with contextlib.suppress(ValueError, RecursionError):
+                found = json.loads(settings.get(IMPORT_ERRORS, "{}"))
+                shown = found if isinstance(found, dict) else {}
             text = f"{settings.get(SERVICE)}\n{told}"
             digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
             if shown.get(name) == digest:

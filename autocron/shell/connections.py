@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import weakref
 from typing import List, Set, Tuple, Type
@@ -149,6 +150,11 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
         isolation_level=None,
         check_same_thread=False,
     )
+    try:
+        _distrust(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
     if mode == "rw":
         try:
             connection.execute(f"PRAGMA synchronous={SYNCHRONOUS[durability]}")
@@ -157,6 +163,18 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
             connection.close()
             raise
     return connection
+
+
+def _distrust(connection: sqlite3.Connection) -> None:
+    """Let nothing that somebody has put into the schema act on its own, as far as SQLite can.
+
+    A database with triggers is refused when it is opened; this is for one that comes later.
+    """
+    connection.execute("PRAGMA trusted_schema=OFF")
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 
 class Forks:

@@ -28,6 +28,7 @@ from autocron.shell.connections import (
     opening,
     store_error,
 )
+from autocron.shell.damage import UndecodableText
 from autocron.shell.schema import check_is_ours, prepare, prepare_in_memory
 
 Values = Union[Sequence[Any], Mapping[str, Any]]
@@ -320,8 +321,16 @@ class Database:
             cursor = connection.execute(sql, values)
             # To the end, always: a statement that is left open keeps its snapshot, and the log
             # from being cut.
-            return cursor.fetchall(), cursor.rowcount
+            # So also where a row of it can not be read.
+            try:
+                return cursor.fetchall(), cursor.rowcount
+            finally:
+                cursor.close()
         except SQLITE_ERRORS as error:
+            if "could not decode" in str(error).lower():
+                raise UndecodableText(
+                    f"can not {doing} in {self.path}: {error!s:.200}; autocron did not write it"
+                ) from error
             raise self._error(doing, error) from error
 
     def _error(self, doing: str, error: Exception) -> StoreError:

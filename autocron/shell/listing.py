@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.task import Task, TaskState
 from autocron.shell.queries import STATE, TASK
-from autocron.shell.rows import microseconds, readable, row_task
+from autocron.shell.rows import microseconds
 from autocron.shell.sqlite import SQLiteStore
 
 UNFINISHED = (TaskState.RUNNING, TaskState.WAITING)
@@ -108,8 +108,7 @@ def listed(
             f"SELECT {TASK} FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {condition} "
             f"ORDER BY {_ORDER[state]} LIMIT :limit) ORDER BY {_ORDER[state]}"
         )
-        rows = store.read("list tasks", sql, {**values, "limit": limit})
-        found += [readable(row_task, row, store.path) for row in rows]
+        found += store.tasks_of("list tasks", sql, {**values, "limit": limit})
     if len(states) > 1:
         found.sort(key=lambda task: task.finished_at or task.enqueued_at, reverse=True)
     return found if limit < 0 else found[:limit]

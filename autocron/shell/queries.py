@@ -13,9 +13,11 @@ from operator import itemgetter
 from typing import Dict, Optional, Sequence, Tuple
 
 from autocron.core.task import ALL_QUEUES, TaskState
-from autocron.shell.rows import SCHEDULE_COLUMNS, TASK_COLUMNS
+from autocron.shell.rows import MAX_INSTANT, MIN_INSTANT, SCHEDULE_COLUMNS, TASK_COLUMNS
 
-TASK = ", ".join(TASK_COLUMNS)
+# The number of the row comes last.
+TASK = ", ".join((*TASK_COLUMNS, "seq"))
+SEQ = len(TASK_COLUMNS)
 # By this the heads of several lanes are compared: the due time, then the age, which comes last.
 DUE = itemgetter(TASK_COLUMNS.index("run_at"), len(TASK_COLUMNS))
 GET = f"SELECT {TASK} FROM tasks WHERE id = ?"
@@ -176,7 +178,9 @@ SHIFT_FREE = f"UPDATE busy_rates SET free_at = {_MOVED.format('free_at')}"
 PAST_STARTS = """
 SELECT EXISTS (SELECT 1 FROM starts WHERE until_at <= ?)
 OR EXISTS (SELECT 1 FROM busy_rates WHERE free_at <= ?)"""
-STARTS = "SELECT at FROM starts WHERE rate_key = ? ORDER BY at DESC LIMIT ?"
+STARTS = f"""
+SELECT at FROM starts WHERE rate_key = ? AND at BETWEEN {MIN_INSTANT} AND {MAX_INSTANT}
+ORDER BY at DESC LIMIT ?"""
 
 SCHEDULE = ", ".join(SCHEDULE_COLUMNS)
 IN_HAND = """

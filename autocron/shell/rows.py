@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING, astuple
 from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from functools import lru_cache
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
-from autocron.core.errors import StoreError
-from autocron.core.policy import PLAIN, dump_policy, load_policy
-from autocron.core.schedule import Schedule
-from autocron.core.task import MAX_PRIORITY, Failure, PastAttempt, Task, TaskState
+from autocron.core.errors import LONGEST_SECONDS
+from autocron.core.policy import PLAIN, Policy, dump_policy, load_policy
+from autocron.core.schedule import MISSED_POLICIES, OVERLAP_POLICIES, Schedule
+from autocron.core.task import (
+    MAX_ID_LENGTH,
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    Failure,
+    PastAttempt,
+    Task,
+    TaskState,
+)
+from autocron.shell.damage import DamagedRow
 
 Value = TypeVar("Value")
 Row = Tuple[Any, ...]
@@ -138,7 +149,14 @@ def lane(priority: int, queue: str) -> str:
 
 
 def row_task(row: Sequence[Any]) -> Task:
-    """Make the task of a row."""
+    """Make the task of a row.
+
+    Raises:
+        Exception: The row holds what :func:`added` and :func:`changed` do not write.
+    """
+    kinds = tuple(map(type, row[:_WIDTH]))
+    if kinds not in _FAMILIAR_KINDS:
+        _check_kinds(kinds)
     # Several times in the life of every task, and most of it is None: so all fields at once, as
     # they are, and then those that are kept in another form.
     task = object.__new__(Task)
@@ -147,17 +165,78 @@ def row_task(row: Sequence[Any]) -> Task:
     for name in _MAYBE_INSTANTS:
         if fields[name] is not None:
             fields[name] = instant(fields[name])
+    _check_numbers(fields)
     fields["enqueued_at"] = instant(fields["enqueued_at"])
     fields["run_at"] = instant(fields["run_at"])
     fields["state"] = _STATES[fields["state"]]
     fields["elapsed"] = bool(fields["elapsed"])
-    fields["policy"] = PLAIN if fields["policy"] is None else load_policy(fields["policy"])
+    fields["policy"] = PLAIN if fields["policy"] is None else _policy(fields["policy"])
     fields["feeds"] = bool(fields["feeds"])
     fields["is_cut_short"] = bool(fields["is_cut_short"])
     fields["history"] = () if fields["history"] is None else _text_history(fields["history"])
     kind, message, traceback = row[_FAILURE : _FAILURE + 3]
     fields["failure"] = None if kind is None else Failure(kind, message, traceback)
     return task
+
+
+def _check_kinds(kinds: Tuple[type, ...]) -> None:
+    for column, kind in zip(TASK_COLUMNS, kinds):
+        wanted = int if column in _NUMBERS else str
+        if kind is not wanted and not (kind is type(None) and column not in _ALWAYS):
+            raise ValueError(f"{column} is {kind.__name__}, not {wanted.__name__}")
+    # There are few combinations, unless somebody makes them up.
+    if len(_FAMILIAR_KINDS) < _MOST_FAMILIAR:
+        _FAMILIAR_KINDS.add(kinds)
+
+
+def _check_numbers(fields: Fields) -> None:
+    counts = [fields[name] for name in _COUNTS]
+    if (
+        min(counts) < 0
+        or max(counts) > _MOST
+        or not MIN_PRIORITY <= fields["priority"] <= MAX_PRIORITY
+    ):
+        raise ValueError(f"a number is out of bounds: {counts}, priority {fields['priority']}")
+    if not 0 < len(fields["id"]) <= MAX_ID_LENGTH:
+        raise ValueError(f"the id has {len(fields['id'])} characters")
+    worker = fields["worker"]
+    # It becomes the name of a file.
+    if worker is not None and not _WORKER_NAME.fullmatch(worker):
+        raise ValueError(f"{worker!r:.80} is no name of a worker")
+    # A delay of elapsed time that begins when the task is released.
+    if fields["after"] is not None and fields["elapsed"]:
+        delay_seconds = (fields["run_at"] - fields["enqueued_at"]) / 1_000_000
+        if not _is_duration(delay_seconds):
+            raise ValueError(f"it is to be delayed by {delay_seconds} seconds")
+
+
+@lru_cache(maxsize=1024)
+def _policy(text: Optional[str]) -> Policy:
+    """Return the policy of a text, if it is one that the options allow."""
+    if text is not None and type(json.loads(text)) is not dict:
+        raise ValueError("the policy is no object of JSON")
+    policy = load_policy(text)
+    seconds = [policy.backoff_cap_seconds, policy.backoff_seconds, policy.timeout_seconds]
+    count = policy.retries
+    rate = policy.rate
+    if rate is not None:
+        seconds.append(rate.seconds)
+        count = max(count, rate.count)
+    names = [*(policy.retry_on or ()), *policy.no_retry_on]
+    if (
+        not all(each is None or _is_duration(each) for each in seconds)
+        or type(count) is not int
+        or not 0 <= count <= _MOST
+        or not all(type(name) is str for name in names)
+    ):
+        raise ValueError(f"the policy {text!r:.200} is none")
+    return policy
+
+
+def _is_duration(seconds: object) -> bool:
+    return (
+        type(seconds) in (int, float) and 0 <= seconds <= LONGEST_SECONDS  # type: ignore[operator]
+    )
 
 
 def _history_text(history: Sequence[PastAttempt]) -> Optional[str]:
@@ -178,12 +257,27 @@ def _history_text(history: Sequence[PastAttempt]) -> Optional[str]:
 
 def _text_history(text: str) -> Tuple[PastAttempt, ...]:
     return tuple(
-        PastAttempt(number, instant(started_at), instant(ended_at), error_message)
+        PastAttempt(int(number), instant(started_at), instant(ended_at), str(error_message))
         for number, started_at, ended_at, error_message in json.loads(text)
     )
 
 
 _FAILURE = len(_FIELD_COLUMNS)
+_WIDTH = len(TASK_COLUMNS)
+_COUNTS = ("revision", "limit", "attempt", "failures", "deaths", "elapsed", "feeds", "is_cut_short")
+_MOST = 2**40
+_NUMBERS = frozenset(
+    [name for name in TASK_COLUMNS if name.endswith("_at")]
+    + [_FIELD_COLUMNS[name] for name in (*_COUNTS, "priority")]
+)
+_ALWAYS = frozenset(
+    ["id", "name", "payload", "enqueued_at", "run_at", "state", "queue"]
+    + [_FIELD_COLUMNS[name] for name in (*_COUNTS, "priority")]
+)
+# The hexadecimal digits of ours, and whatever else a driver of the engine may call itself.
+_WORKER_NAME = re.compile(r"[A-Za-z0-9 _.:-]{0,64}")
+_FAMILIAR_KINDS: Set[Tuple[type, ...]] = set()
+_MOST_FAMILIAR = 4096
 _MAYBE_INSTANTS = tuple(
     name
     for name in _FIELD_COLUMNS
@@ -231,7 +325,26 @@ def schedule_row(schedule: Schedule) -> Row:
 
 
 def row_schedule(row: Sequence[Any]) -> Schedule:
-    """Make the schedule of a row."""
+    """Make the schedule of a row.
+
+    Raises:
+        Exception: The row holds what :func:`schedule_row` does not write.
+    """
+    texts = [value for place, value in enumerate(row) if SCHEDULE_COLUMNS[place] in _TEXTS]
+    numbers = [row[7], row[8], row[10], row[11], row[15]]
+    if (
+        not all(type(text) is str for text in texts)
+        or not (row[2] is None or type(row[2]) is str)
+        or not all(type(number) is int for number in numbers)
+        or not all(flag in (0, 1) for flag in (row[7], row[10], row[11]))
+        or not (_is_duration(row[6]) and _is_duration(row[12]))
+        or row[4] not in MISSED_POLICIES
+        or row[5] not in OVERLAP_POLICIES
+        or not MIN_PRIORITY <= row[15] <= MAX_PRIORITY
+        # Else no change would ever be made of it: what is compared is the text.
+        or dump_policy(_policy(row[16])) != row[16]
+    ):
+        raise ValueError("a column holds what is none of its values")
     return Schedule(
         key=row[0],
         name=row[1],
@@ -249,16 +362,21 @@ def row_schedule(row: Sequence[Any]) -> Schedule:
         payload=row[13],
         queue=row[14],
         priority=row[15],
-        policy=load_policy(row[16]),
+        policy=_policy(row[16]),
     )
+
+
+_TEXTS = ("key", "name", "zone", "missed", "overlap", "service", "payload", "queue")
 
 
 def readable(convert: Callable[[Sequence[Any]], Value], row: Sequence[Any], path: str) -> Value:
     """Make the value of a row, or say that the row is damaged."""
     try:
         return convert(row)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(
-            f"can not read a row in {path}: it holds what autocron did not write ({error!r}); "
-            f"restore a copy of the database, or delete the row {row[0]!r}"
+    # Whatever a damaged text provokes in a parser: nobody but autocron writes here.
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise DamagedRow(
+            f"can not read a row in {path}: it holds what autocron did not write ({what:.200}); "
+            f"restore a copy of the database, or delete the row {row[0]!r:.80}"
         ) from error

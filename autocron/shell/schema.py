@@ -225,13 +225,19 @@ def check_is_ours(connection: sqlite3.Connection, path: str) -> int:
         ForeignDatabase: It was made by another application.
         NewerDatabase: It was made by a newer autocron.
     """
-    application_id, version, tables = _identity(connection)
+    application_id, version, tables, acting = _identity(connection)
     if application_id == APPLICATION_ID:
         if version > VERSION:
             raise NewerDatabase(
                 f"{path} was made by a newer autocron: its schema has version {version}, this "
                 f"autocron knows up to {VERSION}; update autocron, or name another file. The file "
                 f"is untouched"
+            )
+        if acting:
+            kind, name = acting[0]
+            raise ForeignDatabase(
+                f"{path} has a {kind} {name!r} that autocron did not make, and which would act on "
+                f"what it stores; drop it, or restore a copy. The file is untouched"
             )
         return version
     if application_id != 0 or version != 0 or tables:
@@ -307,8 +313,19 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _identity(connection: sqlite3.Connection) -> Tuple[int, int, List[Tuple[str]]]:
-    """Read the application, the version and a table, as they are at one and the same moment."""
+# A trigger is run by whoever changes a table, and a view of a table's name is read in its place.
+_ACTING = """
+SELECT type, name FROM sqlite_master
+WHERE (type = 'trigger' AND lower(tbl_name) IN {ours}) OR (type = 'view' AND lower(name) IN {ours})
+LIMIT 1""".format(
+    ours="('tasks', 'schedules', 'settings', 'starts', 'busy_rates', 'paused_queues')"
+)
+
+
+def _identity(
+    connection: sqlite3.Connection,
+) -> Tuple[int, int, List[Tuple[str]], List[Tuple[str, str]]]:
+    """Read the application, the version, a table, and what acts on ours, all at one moment."""
     # Another process may be creating the tables, so all has to be read in one transaction.
     begins = not connection.in_transaction
     if begins:
@@ -317,7 +334,8 @@ def _identity(connection: sqlite3.Connection) -> Tuple[int, int, List[Tuple[str]
         (application_id,), *_ = connection.execute("PRAGMA application_id").fetchall()
         (version,), *_ = connection.execute("PRAGMA user_version").fetchall()
         tables = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
-        return application_id, version, tables
+        acting = connection.execute(_ACTING).fetchall()
+        return application_id, version, tables, acting
     finally:
         if begins and connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +15,13 @@ from autocron.core.task import Task, TaskState
 from autocron.ports import Stats
 from autocron.shell import queries
 from autocron.shell.connections import MEMORY, Pool
+from autocron.shell.damage import (
+    DamagedRow,
+    UndecodableText,
+    remove_undecodable,
+    set_aside,
+    undecodable_rows,
+)
 from autocron.shell.database import Database, Values
 from autocron.shell.rows import (
     MAX_INSTANT,
@@ -28,6 +36,8 @@ from autocron.shell.rows import (
     row_task,
     schedule_row,
 )
+
+logger = logging.getLogger("autocron")
 
 # Pages that purging has freed are used again by the next tasks. Only when more than a quarter of
 # the file is free does some of it go back to the disk, a little at a time.
@@ -98,7 +108,7 @@ class SQLiteStore(Database):
         values = {"now": microseconds(now), "passed": "", **queries.queue_values(queues)}
         best: Optional[Row] = None
         while True:
-            row = self.read(doing, sql, values)[0]
+            row = self._read_tasks(doing, sql, values)[0]
             if row[0] is not None and (best is None or queries.DUE(row) < queries.DUE(best)):
                 best = row
             lane, following = row[-2:]
@@ -106,7 +116,11 @@ class SQLiteStore(Database):
             if following is None or (
                 best is not None and queries.level(following) != queries.level(lane)
             ):
-                return None if best is None else readable(row_task, best, self.path)
+                if best is None:
+                    return None
+                tasks = self._made([best])
+                # One that was set aside is in nobody's way any more.
+                return tasks[0] if tasks else self.claimable(now, queues)
             values["passed"] = lane
 
     def next_due_at(
@@ -243,15 +257,53 @@ class SQLiteStore(Database):
         return count
 
     def _tasks(self, doing: str, sql: str, values: Values) -> List[Task]:
-        return [readable(row_task, row, self.path) for row in self.read(doing, sql, values)]
+        return self.tasks_of(doing, sql, values)
+
+    def tasks_of(self, doing: str, sql: str, values: Values = ()) -> List[Task]:
+        """Return the tasks of a query for :data:`autocron.shell.queries.TASK`.
+
+        Rows that are no tasks are set aside as failed, and left out.
+        """
+        return self._made(self._read_tasks(doing, sql, values))
 
     def _one_task(self, doing: str, sql: str, values: Values) -> Optional[Task]:
-        rows = self.read(doing, sql, values)
-        return readable(row_task, rows[0], self.path) if rows else None
+        rows = self._read_tasks(doing, sql, values)
+        if not rows:
+            return None
+        tasks = self._made(rows)
+        # One that was set aside is a task again.
+        return tasks[0] if tasks else self._one_task(doing, sql, values)
+
+    def _made(self, rows: Sequence[Row]) -> List[Task]:
+        tasks = []
+        for row in rows:
+            try:
+                tasks.append(readable(row_task, row, self.path))
+            except DamagedRow as error:
+                self._set_aside(row[queries.SEQ], error.__cause__ or error)
+        return tasks
+
+    def _set_aside(self, seq: int, error: BaseException) -> None:
+        set_aside(self, seq, error, MIN_INSTANT, MAX_INSTANT)
+
+    def _read_tasks(self, doing: str, sql: str, values: Values) -> List[Row]:
+        try:
+            return self.read(doing, sql, values)
+        except UndecodableText:
+            self._set_aside_undecodable()
+            return self.read(doing, sql, values)
+
+    def _set_aside_undecodable(self) -> None:
+        """Put all that SQLite can not give back as text out of the way."""
+        for seq, error in undecodable_rows(self, f"SELECT {queries.TASK}, lane FROM tasks"):
+            self._set_aside(seq, error)
+        remove_undecodable(self)
 
     def _instant(self, doing: str, sql: str, values: Values) -> Optional[datetime]:
         found = self.read(doing, sql, values)[0][0]
-        return None if found is None else instant(found)
+        # Autocron has written no other; what they are found by sets such a row aside, or not.
+        is_one = type(found) is int and MIN_INSTANT <= found <= MAX_INSTANT
+        return instant(found) if is_one else None
 
     # -- rates and queues ---------------------------------------------------------------------
 
@@ -294,7 +346,11 @@ class SQLiteStore(Database):
     def busy_rates(self) -> Mapping[str, datetime]:
         """Return until when rate keys are not free, as far as they are not, or were not lately."""
         rows = self.read("read the rates", "SELECT rate_key, free_at FROM busy_rates")
-        return {key: instant(free_at) for key, free_at in rows}
+        return {
+            key: instant(free_at)
+            for key, free_at in rows
+            if type(free_at) is int and MIN_INSTANT <= free_at <= MAX_INSTANT
+        }
 
     def paused(self) -> FrozenSet[str]:
         """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
@@ -314,12 +370,18 @@ class SQLiteStore(Database):
     def schedules(self, key: Optional[str] = None) -> List[Schedule]:
         """Return all schedules, or the one with a key, ordered by key."""
         where, values = ("WHERE key = ? ", (key,)) if key is not None else ("", ())
-        rows = self.read(
+        rows = self._read_tasks(
             "read the schedules",
             f"SELECT {queries.SCHEDULE} FROM schedules {where}ORDER BY key",
             values,
         )
-        return [readable(row_schedule, row, self.path) for row in rows]
+        found = []
+        for row in rows:
+            try:
+                found.append(readable(row_schedule, row, self.path))
+            except DamagedRow as error:
+                logger.error("the schedule %.100r is left out: %s", row[0], error)
+        return found
 
     def swap_schedule(self, before: Optional[Schedule], after: Optional[Schedule]) -> bool:
         """Replace a schedule if it still equals ``before``; None is one that is not stored.
@@ -333,6 +395,9 @@ class SQLiteStore(Database):
         key = keys.pop()
         values = () if after is None else schedule_row(after)
         if before is None:
+            if not self.schedules(key):
+                # What stands there, if anything, is damaged, and gives way.
+                self.write(f"replace schedule {key}", "DELETE FROM schedules WHERE key = ?", (key,))
             sql, values = queries.ADD_SCHEDULE, (*values, key)
         else:
             sql = queries.REMOVE_SCHEDULE if after is None else queries.CHANGE_SCHEDULE
@@ -343,7 +408,8 @@ class SQLiteStore(Database):
         """Return all settings that were ever set."""
         doing, sql = "read the settings", "SELECT name, value FROM settings"
         if self.path != MEMORY or self.in_transaction:
-            return dict(self.read(doing, sql))
+            rows = self._read_tasks(doing, sql, ())
+            return {name: value for name, value in rows if type(name) is type(value) is str}
         # Nobody else can change what is in memory, and an engine asks at each step.
         changes = self._settings_changes
         pool, known_after, known = self._known_settings

@@ -237,10 +237,14 @@ class TestTrouble:
         os.remove(path)
         refusal(StoreError, lambda: store.open(create=False), "no database at", path)
 
-    def test_a_row_of_another_hand_is_told(self, store, path):
+    def test_a_row_of_another_hand_is_set_aside_and_tells_why(self, store, path):
         store.add(a_task("odd"))
         execute(path, "UPDATE tasks SET state = 'sleeping'")
-        refusal(StoreError, store.find, path, "autocron did not write", "'odd'")
+        assert store.find() == []
+        (task,) = store.find()
+        assert (task.id, task.state, task.failure.type) == ("odd", TaskState.FAILED, "DamagedRow")
+        assert "autocron did not write" in task.failure.message
+        assert "sleeping" in task.failure.message
 
     def test_values_that_sqlite_can_not_take_are_told(self, store):
         refusal(StoreError, lambda: store.get("\ud800"), "read a task", "UnicodeEncodeError")
