@@ -267,12 +267,14 @@ class Operations:
             self.wake()
         return after is not None
 
-    def reclaim(self, worker: str, charged: bool, timed_out: bool = False) -> List[Task]:
+    def reclaim(
+        self, worker: str, charged: bool, timed_out: bool = False, how: str = ""
+    ) -> List[Task]:
         """Take back the tasks of a lost worker; see :meth:`autocron.ports.Backend.reclaim`."""
         now = self.clock.now()
         if timed_out:
             return self._end_holding(worker, lambda task: after_timeout(task, now, self._draw()))
-        return self._end_holding(worker, lambda task: after_loss(task, charged, now))
+        return self._end_holding(worker, lambda task: after_loss(task, charged, now, how))
 
     def hand_back(self, worker: str) -> List[Task]:
         """Give back what a worker holds, charged nothing: it has to leave."""

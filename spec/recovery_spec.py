@@ -6,9 +6,9 @@ A task runs **at least once**. What follows from an attempt:
   kept, and nothing is tried again unless somebody asks for it.
 * Its worker died: it waits again and is run again. A death is **charged** only when a supervisor
   that lived saw it and had not caused it. The **third charged death** is the last: the task has
-  failed, with three deaths in its record, so that one poison task can not kill workers for ever.
-  Deaths that nobody saw, as in a power cut, are never charged, so however many there are, no
-  innocent task fails for them.
+  failed, with three deaths in its record, so that one poison task can not kill workers for ever; it
+  says what ended them. Deaths that nobody saw, as in a power cut, are never charged, so however
+  many there are, no innocent task fails for them.
 * It was **handed back**, because its worker had to leave: it waits again, and nothing is charged,
   neither a death nor an attempt.
 * Its function was **unknown** to the worker: new code may be on its way. It is handed back for 5
@@ -68,8 +68,8 @@ def claim(task, seconds=0.0, worker="worker-1"):
     return apply(task, Claimed(worker, at(seconds)))
 
 
-def lose(task, charged, seconds=0.0):
-    return apply(task, after_loss(task, charged, at(seconds)))
+def lose(task, charged, seconds=0.0, how=""):
+    return apply(task, after_loss(task, charged, at(seconds), how))
 
 
 def unknown(task, seconds):
@@ -121,6 +121,16 @@ class DescribeADeath:
         task = claim(lose(claim(waiting()), charged=True))
         failed = apply(task, after_attempt(task, Raised(FAILURE), at(3)))
         assert (failed.state, failed.deaths) == (TaskState.FAILED, 1)
+
+    def it_leaves_word_of_what_ended_each_worker(self):
+        """Where that is known: who has seen its process end knows it."""
+        task = waiting()
+        for how in ("was ended by SIGSEGV", "ended with exit code 3"):
+            task = lose(claim(task), charged=True, how=how)
+        told = [past.error_message for past in task.history]
+        assert told == ["its worker was ended by SIGSEGV", "its worker ended with exit code 3"]
+        failed = lose(claim(task, worker="w"), charged=True, how="was ended by SIGABRT")
+        assert failed.failure.message.endswith("the last worker was w, which was ended by SIGABRT")
 
     def it_is_not_charged_after_a_power_cut(self):
         task = waiting()

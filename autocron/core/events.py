@@ -51,10 +51,14 @@ class AttemptFailed:
 @quick
 @dataclass(frozen=True)
 class WorkerLost:
-    """The worker that held the task is gone; ``charged`` if a living supervisor saw it die."""
+    """The worker that held the task is gone; ``charged`` if a living supervisor saw it die.
+
+    ``how`` says what ended it, as far as that is known: ``"was ended by SIGSEGV"``.
+    """
 
     charged: bool
     at: datetime
+    how: str = ""
 
 
 @quick

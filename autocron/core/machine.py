@@ -140,7 +140,9 @@ def _worker_lost(task: Task, event: WorkerLost) -> Changes:
     return {
         "deaths": task.deaths + event.charged,
         "unknown_since_at": None,
-        "history": _history(task, event.at, "its worker was lost"),
+        "history": _history(
+            task, event.at, f"its worker {event.how}" if event.how else "its worker was lost"
+        ),
     }
 
 

@@ -146,7 +146,7 @@ def _after_unknown(task: Task, outcome: Unknown, now: datetime) -> Event:
     return HandedBack(run_at=run_at, unknown_since_at=since)
 
 
-def after_loss(task: Task, charged: bool, now: datetime) -> Event:
+def after_loss(task: Task, charged: bool, now: datetime, how: str = "") -> Event:
     """Tell what the loss of its worker means for a running task.
 
     One poison task must not kill workers for ever, and no power cut may fail an innocent one: only
@@ -156,6 +156,7 @@ def after_loss(task: Task, charged: bool, now: datetime) -> Event:
         task: The running task.
         charged: True if a supervisor that lived saw the worker die and had not ended it.
         now: The instant at which the loss was noticed.
+        how: What ended the worker, if that is known: ``"was ended by SIGSEGV"``.
 
     Returns:
         The event to apply to the task.
@@ -167,12 +168,12 @@ def after_loss(task: Task, charged: bool, now: datetime) -> Event:
             Failure(
                 "WorkerDied",
                 f"its worker died {MAX_DEATHS} times while it ran this task, so it is not run "
-                f"again; the last worker was {task.worker}",
+                f"again; the last worker was {task.worker}{how and f', which {how}'}",
             ),
             now,
             charged=True,
         )
-    return WorkerLost(charged, now)
+    return WorkerLost(charged, now, how)
 
 
 def after_timeout(task: Task, now: datetime, drawn: float = 0.0) -> Event:

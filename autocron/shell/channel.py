@@ -23,20 +23,20 @@ class Channel:
     """One end of the channel."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
         self._sending = threading.Lock()
         self._unread = b""
         self.is_open = True
 
     def fileno(self) -> int:
         """Return the descriptor, to wait on."""
-        return self._connection.fileno()
+        return self.connection.fileno()
 
     def send(self, **message: Any) -> None:
         """Send a message; if the other side is gone, or long does not listen, nothing happens."""
         try:
             with self._sending:
-                self._connection.sendall(json.dumps(message).encode() + b"\n")
+                self.connection.sendall(json.dumps(message).encode() + b"\n")
         except BlockingIOError:
             # A worker that is stuck in C code reads nothing; it is ended, in time, for that.
             return
@@ -46,7 +46,7 @@ class Channel:
     def receive(self) -> List[Dict[str, Any]]:
         """Wait for data and return the messages that are complete; ``is_open`` tells of the end."""
         try:
-            data = self._connection.recv(1 << 16)
+            data = self.connection.recv(1 << 16)
         except BlockingIOError:
             return []
         except OSError:
@@ -59,4 +59,4 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
-        self._connection.close()
+        self.connection.close()

@@ -54,13 +54,17 @@ class Interrupter:
 
     Arguments:
         clock: Measures the time of a task.
+        check: Is called right after a function, before anything else.
         tell: Is told when a task with a timeout begins (``begins``, ``attempt``,
             ``seconds``), and when it, or
             one that was to be cut short, ends (``ends``).
     """
 
-    def __init__(self, clock: Clock, tell: Callable[..., None]) -> None:
+    def __init__(
+        self, clock: Clock, tell: Callable[..., None], check: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
+        self._check = check
         self._tell = tell
         self._task: Optional[Task] = None
         self._ends_at: Optional[float] = None
@@ -101,7 +105,10 @@ class Interrupter:
         """
         try:
             self._begin(task)
-            return self._call(function, args, kwargs)
+            try:
+                return self._call(function, args, kwargs)
+            finally:
+                self._check()
         finally:
             self._end(task)
 
@@ -113,6 +120,7 @@ class Interrupter:
             self._tell(begins=task.id, attempt=task.attempt, seconds=seconds)
             # A task before may have put its own in its place.
             self.listen()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (SIGNAL,))
             self._ends_at = self._clock.monotonic() + seconds
             self._wait(seconds)
         if self._is_cut(task):

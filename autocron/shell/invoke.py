@@ -24,10 +24,15 @@ from autocron.current import Current
 from autocron.ports import Hand
 from autocron.registry import TaskFunction
 
+MAX_KIND = 200
 MAX_MESSAGE = 10_000
 MAX_TRACEBACK = 50_000
 # Far below what SQLite can hold (a thousand million bytes), and above what belongs into a queue.
 MAX_RESULT = 64 * 1024 * 1024
+
+
+# A class of a class may answer otherwise.
+_NAME = type.__dict__["__name__"]
 
 
 class Codec(Protocol):
@@ -152,11 +157,15 @@ def run_function(
 def outcome_of(error: BaseException, function: TaskFunction) -> Outcome:
     """Tell what it means for an attempt that its function has raised."""
     failure = failure_of(error, function.function.__code__.co_filename)
-    if isinstance(error, Retry):
-        return RetryAsked(failure, error.after_seconds)
-    if isinstance(error, Discard):
-        return Discarded(failure)
-    return Raised(failure, kinds_of(type(error)))
+    try:
+        if isinstance(error, Retry):
+            return RetryAsked(failure, error.after_seconds)
+        if isinstance(error, Discard):
+            return Discarded(failure)
+        return Raised(failure, kinds_of(type(error)))
+    # A class may answer as it likes, also whether it is one of ours, and what it is called.
+    except BaseException:
+        return Raised(failure)
 
 
 def _of_bounded_length(text: str) -> str:
@@ -202,7 +211,8 @@ def failure_of(error: BaseException, file: str = "") -> Failure:
         Its type, message and traceback, of bounded length and fit to be stored.
     """
     try:
-        message = str(error)
+        # Of exactly this type, whatever was returned.
+        message = "".join((str(error),))
     except BaseException as unprintable:
         message = f"(its message can not be shown: {type(unprintable).__name__})"
     try:
@@ -211,7 +221,9 @@ def failure_of(error: BaseException, file: str = "") -> Failure:
     except BaseException as unprintable:
         text = f"(the traceback can not be shown: {type(unprintable).__name__})"
     return Failure(
-        type(error).__name__, _storable(message, MAX_MESSAGE), _storable(text, MAX_TRACEBACK)
+        _storable(_NAME.__get__(type(error)), MAX_KIND),
+        _storable(message, MAX_MESSAGE),
+        _storable(text, MAX_TRACEBACK),
     )
 
 

@@ -13,6 +13,8 @@ from autocron.shell.channel import CUT, Channel
 
 # So long a function may go on after it was told that its time is over, or that it is cancelled.
 CUT_SECONDS = 5.0
+# How a worker ends whose descriptors a task has closed.
+CLOSED_DESCRIPTORS = 79
 
 
 @dataclass
@@ -59,11 +61,13 @@ class Gone(NamedTuple):
         charged: Whether its death is to be charged to the task that it may still hold: it is,
             unless we had told it to leave, or ended it.
         ended_for: The id of the task for which it was ended, since that was late.
+        how: What ended it, unless we did.
     """
 
     name: str
     charged: bool
     ended_for: Optional[str]
+    how: str = ""
 
 
 class Member:
@@ -123,4 +127,20 @@ class Member:
     @property
     def gone(self) -> Gone:
         """What is to be known once it has ended."""
-        return Gone(self.name, not self.is_dismissed and self.ended_for is None, self.ended_for)
+        charged = not self.is_dismissed and self.ended_for is None
+        how = told_end(self.process.returncode) if charged else ""
+        return Gone(self.name, charged, self.ended_for, how)
+
+
+def told_end(code: int) -> str:
+    """Say what ended a process of which this is the return code, as ``subprocess`` tells it."""
+    if code == CLOSED_DESCRIPTORS:
+        return "had lost its database: the task had closed files that it had not opened"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ", as the system does it when memory runs out" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"

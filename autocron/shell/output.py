@@ -31,8 +31,11 @@ class GuardedFile(io.FileIO):
 
 def _to_nowhere(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    else:
+        os.set_inheritable(descriptor, True)
 
 
 def _say_once(descriptor: int) -> None:
@@ -45,14 +48,22 @@ def _say_once(descriptor: int) -> None:
         _to_nowhere(other)
 
 
-def guard_output() -> None:
-    """Guard this process's standard output and error."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+def open_outputs() -> None:
+    """Let what is written to a descriptor that somebody has closed go nowhere.
+
+    It must not become the descriptor of something else.
+    """
+    for descriptor in (1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The application had closed it. It must not become the descriptor of something else.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            _to_nowhere(descriptor)
+
+
+def guard_output() -> None:
+    """Guard this process's standard output and error."""
+    open_outputs()
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
         before = getattr(sys, name)
         raw = GuardedFile(descriptor, "w", closefd=False)
         stream = io.TextIOWrapper(

@@ -10,6 +10,8 @@ from typing import Collection, List, Sequence, Set, Tuple
 # Both ask a process to leave. The end of a terminal does so only for one in the foreground.
 ASKS_TO_LEAVE = (signal.SIGTERM, signal.SIGINT)
 ASKS_IN_FOREGROUND = (*ASKS_TO_LEAVE, signal.SIGHUP)
+# What every background process hears.
+HEARD = ASKS_IN_FOREGROUND
 
 
 def pipe() -> Tuple[int, int]:
@@ -34,7 +36,7 @@ def listen(descriptor: int, others: Sequence[int] = ()) -> None:
         descriptor: The writing end of a :func:`pipe`.
         others: Further signals that are to end a wait, such as SIGCHLD.
     """
-    handled = (*ASKS_TO_LEAVE, signal.SIGHUP, *others)
+    handled = (*HEARD, *others)
     # A signal may come to a child before it has put the handlers back; until then it is held back.
     masks: List[Set[int]] = []
 

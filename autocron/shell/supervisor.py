@@ -241,7 +241,12 @@ class Supervisor:
         )
 
     def _reclaim(
-        self, engine: Engine, name: str, charged: bool, ended_for: Optional[str] = None
+        self,
+        engine: Engine,
+        name: str,
+        charged: bool,
+        ended_for: Optional[str] = None,
+        how: str = "",
     ) -> None:
         """Take back what a worker that is gone may hold.
 
@@ -254,10 +259,11 @@ class Supervisor:
             and late.cancel_asked_at is None
             and late.policy.timeout_seconds is not None
         )
-        for task in engine.reclaim(name, charged, timed_out):
+        for task in engine.reclaim(name, charged, timed_out, how):
             logger.warning(
-                "the worker %s is gone; its task %s (%s) is now %s",
+                "the worker %s is gone%s; its task %s (%s) is now %s",
                 name,
+                how and f": it {how}",
                 task.id,
                 task.name,
                 task.state.value,

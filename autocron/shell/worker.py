@@ -29,6 +29,7 @@ from autocron.shell.chance import draw, new_id
 from autocron.shell.channel import CUT, LOOK, STOP, TELL, Channel
 from autocron.shell.clock import SystemClock
 from autocron.shell.code import Code
+from autocron.shell.footing import Footing
 from autocron.shell.interrupt import SIGNAL, Interrupter
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.launch import launch_supervisor
@@ -117,7 +118,8 @@ class Worker:
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._store = SQLiteStore(database, durability="normal")
-        self._interrupter = Interrupter(self._clock, channel.send)
+        self._footing: Optional[Footing] = None
+        self._interrupter = Interrupter(self._clock, channel.send, self._check_footing)
         self._queues: Optional[List[str]] = None
         self._terms = Terms()
         self._tasks_run = 0
@@ -170,7 +172,8 @@ class Worker:
             queues=self._queues,
             observer=app.hooks,
         )
-        self._loop(engine, code, service)
+        self._footing = Footing((self._channel.connection, self._wake), self._signal_writer)
+        self._loop(engine, code, service, self._footing)
         self._see_to_supervisor()
         flush_output()
         # What user code has left behind (threads, exit handlers) must not keep the process.
@@ -188,6 +191,10 @@ class Worker:
         called = function if around is None else around(function)
         return self._interrupter.call(task, called, args, kwargs)
 
+    def _check_footing(self) -> None:
+        if self._footing is not None:
+            self._footing.check()
+
     def _hear_application(self) -> Optional[Application]:
         """Wait for what the supervisor says first; what it has said since is kept for the watch."""
         messages: List[Dict[str, Any]] = []
@@ -201,7 +208,7 @@ class Worker:
 
     # -- working ------------------------------------------------------------------------------
 
-    def _loop(self, engine: Engine, code: Code, service: WorkerService) -> None:
+    def _loop(self, engine: Engine, code: Code, service: WorkerService, footing: Footing) -> None:
         was_idle = True
         while not (self._is_leaving and engine.in_hand is None):
             is_run = engine.in_hand is not None
@@ -232,6 +239,7 @@ class Worker:
                 was_idle = False
             elif not self._is_leaving:
                 was_idle = True
+                footing.restore()
                 if was_woken and not is_run and self._queues is not None:
                     # There is work, but in another queue; somebody else may be there for that.
                     self._channel.send(passes=True)

@@ -13,17 +13,12 @@ from tests.processes.world import TASKS, World, eventually, is_alive
 DEADLY = (
     TASKS
     + """
-import ctypes, resource, signal
+import resource, signal
 
 @autocron.delay
-def die(how):
+def die():
     mark("dies")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    how = how.split()
-    if how[0] == "exits":
-        os._exit(int(how[1]))
-    if how[0] == "segfaults":
-        ctypes.string_at(0)
     os.kill(os.getpid(), signal.SIGKILL)
 
 @autocron.delay
@@ -59,7 +54,7 @@ def test_a_task_whose_worker_is_killed_is_run_again_at_once_by_a_new_one(world: 
 def test_a_task_that_three_workers_died_of_is_failed(world: World) -> None:
     world.write("tasks.py", DEADLY)
     application = world.application()
-    application.do("result = tasks.die('is killed')")
+    application.do("result = tasks.die()")
     task = world.await_task(application.ask("result.id"), "failed")
     assert application.ask("result.error_message").startswith(
         "WorkerDied: its worker died 3 times while it ran this task"
@@ -67,17 +62,6 @@ def test_a_task_that_three_workers_died_of_is_failed(world: World) -> None:
     assert task.attempt == 3
     assert len({mark.pid for mark in world.marks("dies")}) == 3
     assert application.ask("tasks.add(1, 1).get(60)") == 2
-
-
-@pytest.mark.parametrize("how", ["exits 0", "exits 1", "segfaults"])
-def test_every_way_to_die_in_a_task_is_charged_to_it(world: World, how: str) -> None:
-    world.write("tasks.py", DEADLY)
-    application = world.application()
-    application.do(f"result = tasks.die({how!r})")
-    task = world.await_task(application.ask("result.id"), "failed")
-    assert task.failure is not None
-    assert task.failure.type == "WorkerDied"
-    assert len(world.marks("dies")) == 3
 
 
 def test_a_death_does_not_keep_other_tasks_from_their_workers(world: World) -> None:
