@@ -164,6 +164,7 @@ ARROWS = {
         "autocron.shell.listing",
         "autocron.shell.operating",
         "autocron.shell.overview",
+        "autocron.shell.printable",
         "autocron.shell.statistics",
         "autocron.shell.verify",
         "autocron.testing",

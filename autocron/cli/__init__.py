@@ -115,7 +115,7 @@ def _check_platform() -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    from autocron.cli.formatting import one_line
+    from autocron.shell.printable import one_line
 
     # What is stored may stand in a message: it is not to control the terminal either.
     message = "\n".join(one_line(line) for line in str(error).split("\n"))

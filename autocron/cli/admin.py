@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 from autocron.cli import as_json, backing_up, changing, listing, operating, running, verifying
 from autocron.cli.arguments import UsageError, did_you_mean
-from autocron.cli.formatting import Screen, one_line
+from autocron.cli.formatting import Screen
 from autocron.cli.options import Request, read
 from autocron.core.errors import StartError
 from autocron.core.task import TaskState
@@ -23,6 +23,7 @@ from autocron.shell.admin import (
 from autocron.shell.clock import SystemClock
 from autocron.shell.listing import ENDED
 from autocron.shell.operating import Refused, Unknown
+from autocron.shell.printable import one_line
 
 
 def run(words: List[str]) -> int:

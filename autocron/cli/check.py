@@ -8,13 +8,14 @@ import sys
 from typing import Any, Iterator, List, Tuple
 
 from autocron.cli.arguments import Parser
-from autocron.cli.formatting import Screen, one_line
+from autocron.cli.formatting import Screen
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.arguments import dump_call
 from autocron.core.cron import parse
 from autocron.core.errors import AutocronError, NotStorable
 from autocron.core.next_run import next_run
 from autocron.shell.clock import SystemClock
+from autocron.shell.printable import one_line
 from autocron.zones import load_zone
 
 _ABOUT = """\

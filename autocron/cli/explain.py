@@ -23,7 +23,6 @@ from autocron.cli.formatting import (
     instant,
     moment,
     offset,
-    one_line,
     spread,
     weekday,
 )
@@ -33,6 +32,7 @@ from autocron.core.errors import InvalidSchedule
 from autocron.core.explain import describe, warnings_for
 from autocron.core.next_run import occurrences
 from autocron.shell.clock import SystemClock
+from autocron.shell.printable import one_line
 
 _ABOUT = """\
 Say in English what a cron expression means, warn of what looks like a slip,

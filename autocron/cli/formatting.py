@@ -10,6 +10,8 @@ from datetime import datetime, timezone, tzinfo
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Tuple
 
+from autocron.shell.printable import one_line
+
 _STYLES = {"bold": "1", "good": "32", "bad": "31", "dim": "2"}
 _INDENT, _GAP = 2, "  "
 # Less of a column would say nothing.
@@ -160,13 +162,6 @@ def cut(text: str, width: int) -> str:
             break
         kept += char
     return kept + "..."[: max(width, 0)]
-
-
-def one_line(text: str) -> str:
-    """Return a text that stays on its line and does nothing to a terminal."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def duration(seconds: float) -> str:

@@ -9,8 +9,8 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, List, Tuple
 
-from autocron.cli.formatting import one_line
 from autocron.core.errors import AutocronError, ScheduleWarning
+from autocron.shell.printable import one_line
 
 if TYPE_CHECKING:
     from autocron.testing.scenario import Reader

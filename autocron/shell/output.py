@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any
 
+from autocron.shell.printable import make_log_printable
+
 # How background processes log.
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -78,6 +80,7 @@ def guard_output() -> None:
 
 def log_to_stderr(level: int = logging.WARNING) -> None:
     """Have what this process logs written to its standard error, in autocron's format."""
+    make_log_printable()
     logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT)
 
 

@@ -45,6 +45,7 @@ from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
+from autocron.shell.printable import make_log_printable
 from autocron.shell.private import check_database
 from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
@@ -256,6 +257,7 @@ def start_service(
     and ``terms`` those arguments that say when workers are replaced, and how they leave.
     """
     wanted = _check_options(workers, serializer, durability, terms)
+    make_log_printable()
     path = database_path(database, make_folder=False)
     decision = decide(path, wanted, Process(sys.argv, os.environ, sys.modules))
     if decision.mode is Mode.IN_PLACE:

@@ -44,6 +44,7 @@ from autocron.shell.ownership import (
     is_shared,
     wait_until_unshared,
 )
+from autocron.shell.printable import lines, make_log_printable
 from autocron.shell.served import Served
 from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
@@ -150,6 +151,7 @@ class Worker:
         )
         os.environ[WORKER_VARIABLE] = self._database
         mark_records()
+        make_log_printable()
         log_at_last_resort()
         service.serve(default_app, application)
         code = Code(default_app, application, self._store, Served(self._folder), self._clock)
@@ -397,6 +399,6 @@ def main(database: str, name: str, channel: str, wake: str) -> None:
     try:
         worker.run()
     except AutocronError as error:
-        print(f"autocron: a worker can not go on: {error}", file=sys.stderr)
+        print(f"autocron: a worker can not go on: {lines(str(error))}", file=sys.stderr)
         flush_output()
         sys.exit(1)

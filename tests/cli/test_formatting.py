@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from autocron.cli.formatting import cut, duration, instant, moment, one_line
+from autocron.cli.formatting import cut, duration, instant, moment
+from autocron.shell.printable import one_line
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
 
-from autocron.cli.formatting import one_line
 from autocron.cli.pieces import (
     outcome,
     progress_of,
@@ -21,6 +20,7 @@ from autocron.core.task import Task, TaskState
 from autocron.shell.admin import Admin
 from autocron.shell.listing import ENDED, UNFINISHED, Filter
 from autocron.shell.operating import POSSIBLE_STATES
+from autocron.shell.printable import one_line
 
 PER_PAGE = 50
 _LONGEST_CELL = 200
