@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
@@ -39,8 +40,9 @@ from autocron.core.errors import (
     TaskNotFound,
     WaitTimeout,
 )
+from autocron.core.given import given_by_group, load_given
 from autocron.core.progress import Progress
-from autocron.core.task import Message, TaskState
+from autocron.core.task import Message, TaskState, new_task
 from spec.benches import work
 from spec.tables import table
 
@@ -249,6 +251,16 @@ class DescribeAGroupWithAFollower:
         first, failed, cancelled = group.callback.result
         assert (first, cancelled) == ("a", "TaskCancelled: it was cancelled")
         assert failed.startswith("TaskFailed: ValueError: bad\n\nTraceback")
+
+    def it_gives_one_for_what_failed_without_a_word(self):
+        """Nothing of ours does, but a row like that can be written, and others wait for it."""
+        mute = replace(
+            new_task(Message("m:f", ""), "t", datetime(2026, 3, 1, tzinfo=timezone.utc)),
+            state=TaskState.FAILED,
+        )
+        (error,) = load_given(given_by_group([mute]), str)
+        assert isinstance(error, TaskFailed)
+        assert str(error).startswith("it failed")
 
     def it_says_why_one_was_discarded(self, app, session, gather):
         @app.delay

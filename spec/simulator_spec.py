@@ -673,7 +673,7 @@ def _takes_whoever_was_quicker(self, task, now):
         ("autocron.engine.Engine.wake", lambda self: None, "nobody looks|long after the last"),
         (
             "autocron.operations.after_loss",
-            lambda task, charged, now: after_loss(task, True, now),
+            lambda task, charged, now, how: after_loss(task, True, now),
             "0 charged",
         ),
         (

@@ -417,6 +417,14 @@ class DescribeReleased:
         after = apply(before, Released("given", LATER))
         assert after.run_at == LATER + timedelta(seconds=5)
 
+    def it_begins_no_delay_that_time_has_no_room_for(self):
+        """No call asks for one, but such a row can be written."""
+        first, last = (each.replace(tzinfo=timezone.utc) for each in (datetime.min, datetime.max))
+        endless = a_task(TaskState.WAITING, enqueued_at=first, run_at=last)
+        assert apply(endless, Released("given", LATER)).run_at == last
+        backwards = a_task(TaskState.WAITING, enqueued_at=last, run_at=first)
+        assert apply(backwards, Released("given", LATER)).run_at == LATER
+
 
 class DescribeRetried:
     @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])

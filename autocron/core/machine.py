@@ -6,7 +6,7 @@ what an event means: it is handed the value before and the value after.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, Tuple, Type
 
@@ -29,6 +29,8 @@ from autocron.core.task import PastAttempt, Task, TaskState
 
 MAX_HISTORY = 20
 _RUNNING = TaskState.RUNNING
+# Later than this no instant is; a row that somebody else has written may ask for more.
+_LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 _new: Any = object.__new__
 _set = object.__setattr__
@@ -174,7 +176,7 @@ def _progressed(task: Task, event: Progressed) -> Changes:
 
 def _released(task: Task, event: Released) -> Changes:
     # A delay begins only now; an instant stays one.
-    delay = task.run_at - task.enqueued_at
+    delay = min(max(task.run_at - task.enqueued_at, timedelta()), _LAST - event.at)
     return {
         "after": None,
         "given": event.given,

@@ -19,6 +19,15 @@ CUT = "cut"
 TELL = "tell"
 
 
+def _read(line: bytes) -> List[Dict[str, Any]]:
+    """Return the message of a line; none if a task has written there, by whatever mistake."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    return [message] if isinstance(message, dict) else []
+
+
 class Channel:
     """One end of the channel."""
 
@@ -55,7 +64,7 @@ class Channel:
             self.is_open = False
             return []
         *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [message for line in lines for message in _read(line)]
 
     def close(self) -> None:
         """Close this end."""

@@ -173,7 +173,11 @@ class Crew:
         for member in self._members:
             if member.channel in ready:
                 for message in member.channel.receive():
-                    self._heed(member, message)
+                    try:
+                        self._heed(member, message)
+                    except (LookupError, TypeError, ValueError) as error:
+                        # A task has written into the channel, by whatever mistake.
+                        logger.error("worker %s has said nonsense: %s", member.name, error)
 
     def _heed(self, member: Member, message: Mapping[str, Any]) -> None:
         if "hooks" in message:

@@ -174,9 +174,14 @@ def row_task(row: Sequence[Any]) -> Task:
     fields["feeds"] = bool(fields["feeds"])
     fields["is_cut_short"] = bool(fields["is_cut_short"])
     fields["history"] = () if fields["history"] is None else _text_history(fields["history"])
-    kind, message, traceback = row[_FAILURE : _FAILURE + 3]
-    fields["failure"] = None if kind is None else Failure(kind, message, traceback)
+    fields["failure"] = None if row[_FAILURE] is None else _failure(*row[_FAILURE : _FAILURE + 3])
     return task
+
+
+def _failure(kind: str, message: Optional[str], traceback: Optional[str]) -> Failure:
+    if message is None or traceback is None:
+        raise ValueError("a failure has no message or no traceback")
+    return Failure(kind, message, traceback)
 
 
 def _check_kinds(kinds: Tuple[type, ...]) -> None:
@@ -203,16 +208,13 @@ def _check_numbers(fields: Fields) -> None:
     # It becomes the name of a file.
     if worker is not None and not _WORKER_NAME.fullmatch(worker):
         raise ValueError(f"{worker!r:.80} is no name of a worker")
-    # A delay of elapsed time that begins when the task is released.
-    if fields["after"] is not None and fields["elapsed"]:
-        delay_seconds = (fields["run_at"] - fields["enqueued_at"]) / 1_000_000
-        if not _is_duration(delay_seconds):
-            raise ValueError(f"it is to be delayed by {delay_seconds} seconds")
 
 
 @lru_cache(maxsize=1024)
 def _policy(text: Optional[str]) -> Policy:
     """Return the policy of a text, if it is one that the options allow."""
+    if text is not None and len(text) > _LONGEST_POLICY:
+        raise ValueError(f"the policy has {len(text)} characters")
     if text is not None and type(json.loads(text)) is not dict:
         raise ValueError("the policy is no object of JSON")
     policy = load_policy(text)
@@ -258,14 +260,23 @@ def _history_text(history: Sequence[PastAttempt]) -> Optional[str]:
 def _text_history(text: str) -> Tuple[PastAttempt, ...]:
     return tuple(
         PastAttempt(int(number), instant(started_at), instant(ended_at), str(error_message))
-        for number, started_at, ended_at, error_message in json.loads(text)
+        for number, started_at, ended_at, error_message in json.loads(text, parse_int=_whole)
     )
+
+
+def _whole(digits: str) -> int:
+    # Old Pythons read millions of them, in the square of the time.
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
 
 
 _FAILURE = len(_FIELD_COLUMNS)
 _WIDTH = len(TASK_COLUMNS)
 _COUNTS = ("revision", "limit", "attempt", "failures", "deaths", "elapsed", "feeds", "is_cut_short")
 _MOST = 2**40
+_MOST_DIGITS = 20
+_LONGEST_POLICY = 20_000
 _NUMBERS = frozenset(
     [name for name in TASK_COLUMNS if name.endswith("_at")]
     + [_FIELD_COLUMNS[name] for name in (*_COUNTS, "priority")]

@@ -18,7 +18,7 @@ from autocron.core.errors import ForeignDatabase
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
 from autocron.shell.listing import listed
-from autocron.shell.rows import LANE, MAX_INSTANT, MIN_INSTANT, SCHEDULE_COLUMNS, TASK_COLUMNS
+from autocron.shell.rows import LANE, SCHEDULE_COLUMNS, TASK_COLUMNS
 from autocron.shell.sqlite import SQLiteStore
 from tests.processes.world import World
 from tests.security.rows import NO_TEXT, VALUES, spoil
@@ -89,16 +89,6 @@ def test_no_name_of_a_worker_leads_out_of_the_run_folder(tmp_path: Path, worker:
         for task in store.find(state=TaskState.RUNNING):
             assert task.worker == worker == ""
         assert store.get("odd") is not None
-
-
-def test_no_delay_of_a_held_task_passes_the_end_of_time(tmp_path: Path) -> None:
-    with closing(_store(tmp_path)) as store:
-        store.add(Task("held", "m:f", "[[],{}]", NOW, NOW, elapsed=True, after="before"))
-        _execute(
-            store.path, "UPDATE tasks SET enqueued_at = ?, run_at = ?", MIN_INSTANT, MAX_INSTANT
-        )
-        assert store.find() == []
-        assert [task.state for task in store.find()] == [TaskState.FAILED]
 
 
 def _execute(path: str, sql: str, *values: Any) -> None:

@@ -39,7 +39,7 @@ TASKS = [
     ("high", "a:b", "", AT, AT, "waiting", 0, 0, 100, None, "L", 3, None, *[None] * 2, 0, 0, 0),
     ("busy", "a:b", "", AT, AT, "running", 1, 0, 7, None, "L", 0, 60.0, *[None] * 2, 1, 0, 2),
     ("done", "a:b", "", AT, AT, "succeeded", 2, 0, 0, None, None, 0, None, None, None, 1, 0, 0),
-    ("bad", "a:b", "", AT, AT, "failed", 2, 0, 0, None, None, 1, 1e300, None, None, 1, 1, 0),
+    ("bad", "a:b", "", AT, AT, "failed", 2, 0, 0, None, None, 1, 3.1e9, None, None, 1, 1, 0),
     ("gone", "a:b", "", AT, AT, "cancelled", 1, 0, 0, None, None, 0, None, None, None, 0, 0, 0),
 ]
 ENDS = {
@@ -107,7 +107,7 @@ KEPT = [
         "bad",
         state=TaskState.FAILED,
         revision=2,
-        policy=Policy(1, 1e300),
+        policy=Policy(1, 3.1e9),
         attempt=1,
         failures=1,
         started_at=NOW,
