@@ -9,9 +9,10 @@ from typing import List
 
 from autocron.cli import as_json
 from autocron.cli.arguments import asks_for
-from autocron.cli.formatting import Screen, one_line
+from autocron.cli.formatting import Screen
 from autocron.shell.admin import existing_path
 from autocron.shell.clock import SystemClock
+from autocron.shell.printable import one_line
 from autocron.shell.verify import Verified, verify
 
 _MB = 1_000_000

@@ -321,11 +321,12 @@ class Database:
             cursor = connection.execute(sql, values)
             # To the end, always: a statement that is left open keeps its snapshot, and the log
             # from being cut.
-            # So also where a row of it can not be read.
             try:
                 return cursor.fetchall(), cursor.rowcount
-            finally:
+            except BaseException:
+                # So also where a row of it can not be read.
                 cursor.close()
+                raise
         except SQLITE_ERRORS as error:
             if "could not decode" in str(error).lower():
                 raise UndecodableText(

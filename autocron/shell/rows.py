@@ -8,6 +8,7 @@ from dataclasses import MISSING, astuple
 from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
 from autocron.core.errors import LONGEST_SECONDS
@@ -154,9 +155,19 @@ def row_task(row: Sequence[Any]) -> Task:
     Raises:
         Exception: The row holds what :func:`added` and :func:`changed` do not write.
     """
-    kinds = tuple(map(type, row[:_WIDTH]))
+    # Of kinds and numbers there are few combinations, and each is checked once.
+    kinds = tuple(map(type, row))
     if kinds not in _FAMILIAR_KINDS:
         _check_kinds(kinds)
+    numbers = _NUMBERS_OF(row)
+    if numbers not in _FAMILIAR_NUMBERS:
+        _check_numbers(numbers)
+    if not 0 < len(row[0]) <= MAX_ID_LENGTH:
+        raise ValueError(f"the id has {len(row[0])} characters")
+    worker = row[_WORKER]
+    # It becomes the name of a file.
+    if worker is not None and not _WORKER_NAME.fullmatch(worker):
+        raise ValueError(f"{worker!r:.80} is no name of a worker")
     # Several times in the life of every task, and most of it is None: so all fields at once, as
     # they are, and then those that are kept in another form.
     task = object.__new__(Task)
@@ -165,7 +176,6 @@ def row_task(row: Sequence[Any]) -> Task:
     for name in _MAYBE_INSTANTS:
         if fields[name] is not None:
             fields[name] = instant(fields[name])
-    _check_numbers(fields)
     fields["enqueued_at"] = instant(fields["enqueued_at"])
     fields["run_at"] = instant(fields["run_at"])
     fields["state"] = _STATES[fields["state"]]
@@ -189,25 +199,17 @@ def _check_kinds(kinds: Tuple[type, ...]) -> None:
         wanted = int if column in _NUMBERS else str
         if kind is not wanted and not (kind is type(None) and column not in _ALWAYS):
             raise ValueError(f"{column} is {kind.__name__}, not {wanted.__name__}")
-    # There are few combinations, unless somebody makes them up.
+    # Unless somebody makes them up.
     if len(_FAMILIAR_KINDS) < _MOST_FAMILIAR:
         _FAMILIAR_KINDS.add(kinds)
 
 
-def _check_numbers(fields: Fields) -> None:
-    counts = [fields[name] for name in _COUNTS]
-    if (
-        min(counts) < 0
-        or max(counts) > _MOST
-        or not MIN_PRIORITY <= fields["priority"] <= MAX_PRIORITY
-    ):
-        raise ValueError(f"a number is out of bounds: {counts}, priority {fields['priority']}")
-    if not 0 < len(fields["id"]) <= MAX_ID_LENGTH:
-        raise ValueError(f"the id has {len(fields['id'])} characters")
-    worker = fields["worker"]
-    # It becomes the name of a file.
-    if worker is not None and not _WORKER_NAME.fullmatch(worker):
-        raise ValueError(f"{worker!r:.80} is no name of a worker")
+def _check_numbers(numbers: Tuple[int, ...]) -> None:
+    *counts, priority = numbers
+    if min(counts) < 0 or max(counts) > _MOST or not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+        raise ValueError(f"a number is out of bounds: {counts}, priority {priority}")
+    if len(_FAMILIAR_NUMBERS) < _MOST_FAMILIAR:
+        _FAMILIAR_NUMBERS.add(numbers)
 
 
 @lru_cache(maxsize=1024)
@@ -272,7 +274,6 @@ def _whole(digits: str) -> int:
 
 
 _FAILURE = len(_FIELD_COLUMNS)
-_WIDTH = len(TASK_COLUMNS)
 _COUNTS = ("revision", "limit", "attempt", "failures", "deaths", "elapsed", "feeds", "is_cut_short")
 _MOST = 2**40
 _MOST_DIGITS = 20
@@ -287,6 +288,11 @@ _ALWAYS = frozenset(
 )
 # The hexadecimal digits of ours, and whatever else a driver of the engine may call itself.
 _WORKER_NAME = re.compile(r"[A-Za-z0-9 _.:-]{0,64}")
+_WORKER = TASK_COLUMNS.index("worker")
+_NUMBERS_OF = itemgetter(
+    *(TASK_COLUMNS.index(_FIELD_COLUMNS[name]) for name in (*_COUNTS, "priority"))
+)
+_FAMILIAR_NUMBERS: Set[Tuple[int, ...]] = set()
 _FAMILIAR_KINDS: Set[Tuple[type, ...]] = set()
 _MOST_FAMILIAR = 4096
 _MAYBE_INSTANTS = tuple(

@@ -118,9 +118,12 @@ class SQLiteStore(Database):
             ):
                 if best is None:
                     return None
-                tasks = self._made([best])
-                # One that was set aside is in nobody's way any more.
-                return tasks[0] if tasks else self.claimable(now, queues)
+                try:
+                    return readable(row_task, best, self.path)
+                except DamagedRow as error:
+                    self._set_aside(best[queries.SEQ], error.__cause__ or error)
+                    # It is in nobody's way any more.
+                    return self.claimable(now, queues)
             values["passed"] = lane
 
     def next_due_at(
@@ -270,9 +273,12 @@ class SQLiteStore(Database):
         rows = self._read_tasks(doing, sql, values)
         if not rows:
             return None
-        tasks = self._made(rows)
-        # One that was set aside is a task again.
-        return tasks[0] if tasks else self._one_task(doing, sql, values)
+        try:
+            return readable(row_task, rows[0], self.path)
+        except DamagedRow as error:
+            self._set_aside(rows[0][queries.SEQ], error.__cause__ or error)
+            # It is a task again.
+            return self._one_task(doing, sql, values)
 
     def _made(self, rows: Sequence[Row]) -> List[Task]:
         tasks = []
