@@ -114,7 +114,11 @@ class ItTest(unittest.TestCase):
     )
     said = _run(program, "-m", "unittest", "test_it")
     assert "this is a test run (unittest)" in said
-    said = _run(program, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
+    # Not with what this run was given.
+    plain = {"PYTEST_ADDOPTS": ""}
+    said = _run(
+        program, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", environment=plain
+    )
     assert "1 passed" in said
     assert program.background() == []
     assert not os.path.exists(program.database)
