@@ -22,7 +22,7 @@ def _run(world: World, *arguments: str, environment: Optional[Dict[str, str]] = 
         stderr=subprocess.STDOUT,
         env={**world.environment, **(environment or {})},
         cwd=str(world.folder),
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert found.returncode == 0, found.stdout.decode()

@@ -103,5 +103,5 @@ def test_sessions_of_two_processes_do_not_touch_each_other(pytester, monkeypatch
         pytester.makepyfile(**{f"test_{me}": half})
     options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-n", "2", "--dist", "loadfile"]
     plugin = ["-p", "autocron_pytest", "--strict-markers"]
-    result = pytester.runpytest_subprocess(*plugin, *options, timeout=60)
+    result = pytester.runpytest_subprocess(*plugin, *options, timeout=300)
     result.assert_outcomes(passed=10)
