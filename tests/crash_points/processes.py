@@ -6,14 +6,14 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from autocron.core.task import Task, TaskState
 from autocron.shell.sqlite import SQLiteStore
 from tests.fresh_start import damage, repeated_occurrences, told
-from tests.processes.world import DEADLINE_SECONDS, World, eventually
+from tests.processes.world import DEADLINE_SECONDS, Application, World, eventually
 
 _HERE = Path(__file__).parent
 # What the application calls fails, or is cancelled, or else succeeds.
@@ -133,7 +133,7 @@ def _live(world: World) -> int:
     return len(applications)
 
 
-def _start(world: World):  # type: ignore[no-untyped-def]
+def _start(world: World) -> Application:
     return world.launch(str(world.folder / "app.py"), world.database)
 
 
@@ -164,15 +164,16 @@ class _Judge:
         with closing(SQLiteStore(self._world.database)) as store:
             broken = damage(store)
             tasks = {task.id: task for task in store.find()}
+        now = datetime.now(timezone.utc)
         kinds = {task_id: kind for kind, *ids in self._lines("accepted") for task_id in ids}
         for task_id, kind in kinds.items():
             broken += self._look(kind, tasks.get(task_id), task_id)
         for task in tasks.values():
             broken += self._look_at_attempts(task)
-            # An occurrence may have come while the last process left.
-            if not task.state.is_final and (
-                task.schedule is None or task.state is TaskState.RUNNING
-            ):
+            # An occurrence may have come while the last process left, and a call that was cut
+            # before it returned may have stored what is for later.
+            may_wait = task.schedule is not None or task.run_at > now
+            if not task.state.is_final and not (may_wait and task.state is TaskState.WAITING):
                 broken.append(f"stuck: {told(task)}")
         broken += repeated_occurrences(tasks.values())
         broken += self._look_at_schedules(list(tasks.values()))
@@ -180,7 +181,7 @@ class _Judge:
             broken.append(f"a traceback: {self._world.said()}")
         return broken
 
-    def _look(self, kind: str, task: Task | None, task_id: str) -> List[str]:
+    def _look(self, kind: str, task: Optional[Task], task_id: str) -> List[str]:
         if task is None:
             return [f"lost: {kind} {task_id} was accepted, and is not stored"]
         expected = _ENDS.get(kind, TaskState.SUCCEEDED)

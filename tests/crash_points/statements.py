@@ -15,8 +15,8 @@ BEFORE, AFTER = "before", "after"
 Look = Callable[[str, str, sqlite3.Connection], None]
 
 _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "ALTER", "DROP", "COMMIT", "ROLLBACK")
-# These two are settings of a connection, and write nothing.
-_WRITES_NOTHING = ("synchronous", "journal_size_limit")
+# These are settings of a connection, and write nothing.
+_WRITES_NOTHING = ("synchronous", "fullfsync", "checkpoint_fullfsync", "journal_size_limit")
 
 
 def is_write(sql: str) -> bool:

@@ -137,6 +137,13 @@ class TestOpening:
     def test_durability_is_one_of_two_words(self):
         refusal(StoreError, lambda: SQLiteStore(":memory:", durability="off"), "'off'", "'full'")
 
+    @pytest.mark.parametrize(("durability", "synced"), [("full", [2, 1, 1]), ("normal", [1, 0, 1])])
+    def test_a_sync_goes_through_the_memory_of_the_disk(self, path, durability, synced):
+        """SQLite does so on every system but macOS, unless it is told to."""
+        names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
+        with closing(SQLiteStore(path, durability=durability)) as store:
+            assert [store.read("look", f"PRAGMA {name}")[0][0] for name in names] == synced
+
     def test_a_database_that_is_just_being_created_is_not_foreign(self, path):
         execute(path, "PRAGMA journal_mode=WAL")
 
