@@ -17,34 +17,9 @@ BEFORE, AFTER = "before", "after"
 # When, and which function.
 Look = Callable[[str, str], None]
 
-MODULES = {
-    "calls",
-    "engine",
-    "firing",
-    "followers",
-    "operations",
-    "shell.application",
-    "shell.channel",
-    "shell.code",
-    "shell.crew",
-    "shell.invoke",
-    "shell.launch",
-    "shell.local",
-    "shell.member",
-    "shell.news",
-    "shell.orphans",
-    "shell.output",
-    "shell.ownership",
-    "shell.private",
-    "shell.served",
-    "shell.service",
-    "shell.signals",
-    "shell.supervisor",
-    "shell.telling",
-    "shell.wakeup",
-    "shell.worker",
-}
-# Modules of the engine and of the shell that make no step of a process, and why.
+# Of the engine these; and of the shell all but those that stand apart.
+ENGINE = {"calls", "engine", "firing", "followers", "operations"}
+# Modules of the shell that make no step of a process, and why.
 APART = {
     "shell.admin": "the command line",
     "shell.agreement": "only warns, where workers run apart",
@@ -65,6 +40,7 @@ APART = {
     "shell.operating": "the command line; its writes are cut",
     "shell.overview": "the command line",
     "shell.paths": "names of files",
+    "shell.printable": "texts",
     "shell.queries": "texts",
     "shell.rows": "values",
     "shell.schema": "its statements are cut",
@@ -77,6 +53,11 @@ APART = {
     "shell.verify_rows": "the command line; only reads",
     "shell.verify_schema": "the command line; only reads",
 }
+
+
+def makes_steps(module: str) -> bool:
+    """Tell whether what a module of the package defines is a step of a process."""
+    return module in ENGINE or (module.startswith("shell.") and module not in APART)
 
 
 def watch(look: Look) -> None:
@@ -94,7 +75,7 @@ class _Finder:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         package, _, inner = name.partition(".")
-        if package != "autocron" or inner not in MODULES:
+        if package != "autocron" or not makes_steps(inner):
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.loader is None:

@@ -41,15 +41,10 @@ def test_what_is_cut_is_repaired_or_goes_on_after_the_next_start(tmp_path):
     assert any(each.was_reached for each in found)
 
 
-def test_every_module_makes_steps_that_are_cut_or_stands_apart_for_a_reason():
-    files = [*(PACKAGE / "shell").glob("*.py"), *map(PACKAGE.joinpath, ENGINE)]
-    modules = {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        for path in files
-        if path.name != "__init__.py"
-    }
-    assert modules == steps.MODULES | set(steps.APART)
-    assert not steps.MODULES & set(steps.APART)
-
-
-ENGINE = ("engine.py", "operations.py", "firing.py", "calls.py", "followers.py")
+def test_what_makes_no_steps_stands_in_the_shell():
+    modules = {f"shell.{path.stem}" for path in (PACKAGE / "shell").glob("*.py")}
+    assert modules >= set(steps.APART)
+    assert all((PACKAGE / f"{name}.py").exists() for name in steps.ENGINE)
+    assert steps.makes_steps("shell.supervisor")
+    assert steps.makes_steps("engine")
+    assert not steps.makes_steps("core.task")
