@@ -82,6 +82,7 @@ class Machine:
         self._last_end_at: Optional[datetime] = None
         self._plan: List[Tuple[datetime, int, Action, Tuple[Any, ...]]] = []
         self._order = itertools.count()
+        self._end_at = scenario.end_at
         self.drawn_ids = 0
         self._names: Dict[int, int] = {}
         self._wakes = 0
@@ -96,7 +97,7 @@ class Machine:
     def step(self) -> bool:
         """Play what happens next; tell whether anything did."""
         plan = self._plan
-        if not plan or plan[0][0] >= self.scenario.end_at:
+        if not plan or plan[0][0] >= self._end_at:
             return False
         at, _, action, values = heapq.heappop(plan)
         if at > self.clock.true_at:

@@ -60,16 +60,6 @@ class InHand:
         if task.after is not None:
             _take(self.of_forerunner, task.after, task.id)
 
-    @staticmethod
-    def is_alike(before: Task, after: Task) -> bool:
-        """Tell whether a task stands in the same places before and after a change."""
-        return (
-            before.after is after.after
-            and before.schedule is after.schedule
-            and before.unique is after.unique
-            and before.group is after.group
-        )
-
 
 def _take(groups: Dict[str, Ids], key: str, task_id: str) -> None:
     group = groups[key]
@@ -226,6 +216,8 @@ class DueOrder:
         if self._horizon is None or after < self._horizon:
             self._later = self._entries(after)
         self._horizon = after
+        if not (self._later or self._busy):
+            return None
         found: Optional[datetime] = None
         for queue, later in self._later.items():
             while later and (later[0][0] <= after or not self._counts(later[0])):

@@ -143,15 +143,18 @@ class PlainTables(PlainRecords):
             journal.changes.append((self._replace, after, before, age))
         self._tasks[after.id] = after
         if (
+            # It begins to run, and stays where it is: half of all changes.
             after.state is _RUNNING
             and before.state is _WAITING
             and after.lock is None
             and before.expires_at is None
             and before.unique_until_at is None
             and after.unique_until_at is None
-            and InHand.is_alike(before, after)
+            and before.schedule is after.schedule
+            and before.unique is after.unique
+            and before.group is after.group
+            and before.after is after.after
         ):
-            # It begins to run, and stays where it is: half of all changes.
             return
         self._leave(before, age)
         self._enter(after, age)
