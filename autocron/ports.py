@@ -212,7 +212,8 @@ class Store(Protocol):
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many.
 
-        The starts of rate keys, and the instants at which they become free, move along.
+        So are, if they move back, those of the tasks that were due at their call. The starts of
+        rate keys, and the instants at which they become free, move along.
         """
         ...
 

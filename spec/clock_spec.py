@@ -10,6 +10,9 @@ time pass: both go on alike, and never back. ``set()`` sets the wall clock, and 
 
 * A delay in seconds, and whatever else is elapsed time, still takes as long as it was to take: the
   due times of such tasks are moved along.
+* What is due stays due. A call without a delay that waits for a worker while the clock is set back
+  is run as soon as one is there, and so is what a worker gives back after that, what somebody has
+  let wait again, and what was released.
 * An instant stays what it is. ``schedule=`` and cron follow the wall clock.
 * A cron schedule whose watermark is now in the future waits until the clock has passed it, if the
   clock was set back by less than three hours. So nothing runs twice. From three hours on it was a
@@ -198,6 +201,41 @@ class DescribeAWallClockThatIsSet:
                 assert len(ran) == (bench.clock.monotonic() >= delay_seconds)
         finally:
             bench.store.close()
+
+    @table("""
+    how
+    it was called
+    its worker died
+    its worker had to leave
+    somebody has asked for a retry
+    """)
+    @pytest.mark.parametrize("step", [-1, -24, 1, 24])
+    def it_leaves_what_is_due_due(self, bench, note, how, step):
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        first = bench.call(note)
+        if how == "somebody has asked for a retry":
+            house.cancel(first.id)
+            bench.clock.advance(HOUR)
+            house.retry(first.id)
+        if how.startswith("its worker"):
+            bench.engine("gone").tick()
+        bench.clock.set(bench.clock.now() + step * HOUR)
+        house.tick()
+        if how == "its worker died":
+            house.reclaim("gone", charged=True)
+        if how == "its worker had to leave":
+            house.hand_back("gone")
+        assert bench.store.claimable(bench.clock.now()).id == first.id
+
+    def it_leaves_what_is_due_due_when_it_is_set_again_and_again(self, bench, note):
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        task = bench.call(note)
+        for hours in (1, -1, -5, 24, -24):
+            bench.clock.set(bench.clock.now() + hours * HOUR)
+            house.tick()
+            assert bench.store.claimable(bench.clock.now()).id == task.id
 
     def it_is_not_taken_for_set_when_it_is_only_slewed(self, bench, note):
         engine = bench.engine(runs=False, keeps_house=True)

@@ -216,7 +216,11 @@ class DictStore:
 
     def shift(self, seconds):
         by = timedelta(seconds=seconds)
-        moved = [task for task in self.waiting() if task.elapsed]
+        moved = [
+            task
+            for task in self.waiting()
+            if task.elapsed or (seconds < 0 and task.run_at <= task.enqueued_at)
+        ]
         for task in moved:
             revision = task.revision + 1
             self.tasks[task.id] = replace(task, run_at=task.run_at + by, revision=revision)

@@ -35,8 +35,10 @@ AttemptFailed
 WorkerLost
     The attempt stays counted, since the function may have run in part or whole; so it was known. A
     death is counted if it is charged. The attempt goes into the history, which keeps the latest 20.
+    It was due, and is due at once, also if the clock was set back meanwhile.
 HandedBack
-    As if it had never been claimed: the attempt is not counted. It may be put off.
+    As if it had never been claimed: the attempt is not counted. It may be put off, by a delay of
+    elapsed time.
 Cancelled
     The end is noted, and why, if there is a reason.
 CancelAsked
@@ -45,7 +47,8 @@ Progressed
     Noted is how far the task is.
 Released
     What it was held for has ended: noted is what came of that. A delay begins only now; an instant
-    before which it is not to run stays.
+    before which it is not to run stays. Where there is neither, it is due from now on, by elapsed
+    time.
 Retried
     It is due at once, and starts anew: its deaths and failures are forgotten, and so is when it
     would have expired. The last failure stays readable until it ends again.
@@ -340,6 +343,10 @@ class DescribeWorkerLost:
             "history": (PAST, PastAttempt(2, NOW, LATER, "its worker was lost")),
         }
 
+    def it_is_due_though_the_clock_was_set_back_meanwhile(self):
+        before = a_task(TaskState.RUNNING, run_at=MUCH_LATER)
+        assert apply(before, WorkerLost(charged=False, at=LATER)).run_at == LATER
+
     def it_counts_the_death_if_charged(self):
         before = a_task(TaskState.RUNNING)
         after = apply(before, WorkerLost(charged=True, at=LATER))
@@ -406,11 +413,17 @@ class DescribeReleased:
     def it_is_due_at_once(self):
         before = a_task(TaskState.WAITING, elapsed=False)
         after = apply(before, Released("given", LATER))
-        assert changes(before, after) == {"after": None, "given": "given", "run_at": LATER}
+        assert changes(before, after) == {
+            "after": None,
+            "given": "given",
+            "run_at": LATER,
+            "elapsed": True,
+        }
 
     def it_is_not_due_before_its_instant(self):
         before = a_task(TaskState.WAITING, elapsed=False, run_at=MUCH_LATER)
-        assert apply(before, Released("given", LATER)).run_at == MUCH_LATER
+        after = apply(before, Released("given", LATER))
+        assert (after.run_at, after.elapsed) == (MUCH_LATER, False)
 
     def it_begins_its_delay(self):
         before = a_task(TaskState.WAITING, run_at=NOW + timedelta(seconds=5))
@@ -427,13 +440,17 @@ class DescribeReleased:
 
 
 class DescribeRetried:
+    def it_has_no_delay_that_a_release_could_begin(self):
+        before = a_task(TaskState.CANCELLED, after="first")
+        assert not apply(before, Retried(LATER)).elapsed
+
     @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
     def it_starts_anew_and_at_once(self, state):
-        before = a_task(state)
+        before = a_task(state, elapsed=False)
         after = apply(before, Retried(LATER))
         assert changes(before, after) == {
             "run_at": LATER,
-            "elapsed": False,
+            "elapsed": True,
             "expires_at": None,
             "finished_at": None,
             "failures": 0,

@@ -140,6 +140,8 @@ def _attempt_failed(task: Task, event: AttemptFailed) -> Changes:
 def _worker_lost(task: Task, event: WorkerLost) -> Changes:
     # The attempt stays counted: the function was known, and may have run in part or whole.
     return {
+        # It was due. If the clock was set back meanwhile, it must not wait for that instant again.
+        "run_at": min(task.run_at, event.at),
         "deaths": task.deaths + event.charged,
         "unknown_since_at": None,
         "history": _history(
@@ -152,6 +154,7 @@ def _handed_back(task: Task, event: HandedBack) -> Changes:
     return {
         "attempt": task.attempt - 1,
         "run_at": task.run_at if event.run_at is None else event.run_at,
+        "elapsed": task.elapsed or event.run_at is not None,
         "unknown_since_at": event.unknown_since_at,
     }
 
@@ -181,6 +184,7 @@ def _released(task: Task, event: Released) -> Changes:
         "after": None,
         "given": event.given,
         "run_at": event.at + delay if task.elapsed else max(task.run_at, event.at),
+        "elapsed": task.elapsed or task.run_at <= event.at,
     }
 
 
@@ -189,7 +193,8 @@ def _retried(task: Task, event: Retried) -> Changes:
     # until the task ends again.
     return {
         "run_at": event.at,
-        "elapsed": False,
+        # Due it stays, however the clock is set; a delay that is yet to begin is forgotten.
+        "elapsed": task.after is None,
         "expires_at": None,
         "finished_at": None,
         "failures": 0,

@@ -204,4 +204,5 @@ def after_hand_back(task: Task, now: datetime) -> Event:
     """
     if task.cancel_asked_at is not None:
         return Cancelled(now, Failure("TaskCancelled", "it was cancelled while it ran"))
-    return HandedBack()
+    # It was due, and is due at once, also if the clock was set back meanwhile.
+    return HandedBack(run_at=now if now < task.run_at else None)

@@ -132,8 +132,8 @@ class Task:
     Attributes:
         id: An opaque text under 64 characters.
         run_at: Not to be run before this instant.
-        elapsed: True if ``run_at`` came from a delay in seconds, which is elapsed time: it moves
-            along when the wall clock is set.
+        elapsed: True if ``run_at`` came from a delay in seconds, which is elapsed time, or it was
+            made due: it moves along when the wall clock is set.
         unique_until_at: Until when its key is taken, whatever becomes of it; None unless the call
             asked for a period.
         group: The id of the group to which it belongs, all of which were called at once.

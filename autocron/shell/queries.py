@@ -167,10 +167,11 @@ DELETE FROM tasks WHERE seq IN (
 PURGE = {state: _PURGE.format(state=STATE[state]) for state in TaskState if state.is_final}
 
 _MOVED = "max(:min, min(:max, {} + :by))"
-# What is held has no due time yet: its delay begins when it is released.
+# What is held has no due time yet: its delay begins when it is released. What was due at its call
+# stays due when the clock is set back, and is so anyway when it is set forward.
 SHIFT = f"""
 UPDATE tasks SET run_at = {_MOVED.format("run_at")}, revision = revision + 1
-WHERE {_TO_RUN} AND elapsed"""
+WHERE {_TO_RUN} AND (elapsed OR (:by < 0 AND run_at <= enqueued_at))"""
 SHIFT_STARTS = (
     f"UPDATE starts SET at = {_MOVED.format('at')}, until_at = {_MOVED.format('until_at')}"
 )

@@ -248,8 +248,9 @@ class SQLiteStore(Database):
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many.
 
-        What is held stays: its delay begins when it is released. The starts of rate keys, and the
-        instants at which they become free, move along.
+        So are, if they move back, those of the tasks that were due at their call. What is held
+        stays: its delay begins when it is released. The starts of rate keys, and the instants at
+        which they become free, move along.
         """
         doing = "shift delays"
         values = {"by": round(seconds * 1_000_000), "min": MIN_INSTANT, "max": MAX_INSTANT}

@@ -403,13 +403,18 @@ class PlainTables(PlainRecords):
     def shift(self, seconds: float) -> int:
         """Move the due times of the waiting tasks with an elapsed delay; return how many.
 
-        What is held stays: its delay begins when it is released. The starts of rate keys, and the
-        instants at which they become free, move along.
+        So are, if they move back, those of the tasks that were due at their call. What is held
+        stays: its delay begins when it is released. The starts of rate keys, and the instants at
+        which they become free, move along.
         """
         by = timedelta(microseconds=round(seconds * 1_000_000))
         if self._journal.is_undone:
             raise undone("shift delays")
-        delayed = [task for task in self._to_run() if task.elapsed]
+        delayed = [
+            task
+            for task in self._to_run()
+            if task.elapsed or (seconds < 0 and task.run_at <= task.enqueued_at)
+        ]
         for task in delayed:
             run_at = moved(task.run_at, by)
             after = changed(task, run_at=run_at, revision=task.revision + 1)

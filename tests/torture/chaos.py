@@ -83,7 +83,8 @@ class Chaos:
             time.sleep(self._chance.uniform(*self._terms.between_seconds))
             waits = self._chance.random() < 0.75
             self._processes.keep_up()
-            self._strike(self._draw(), waits)
+            if not self._is_ahead():
+                self._strike(self._draw(), waits)
 
     def _is_enough(self) -> bool:
         kills, tasks = self._terms.kills, self._terms.tasks
@@ -91,6 +92,11 @@ class Chaos:
             return False
         self._ledger.read()
         return self.kills >= (kills or 0) and len(self._ledger.calls) >= (tasks or 0)
+
+    def _is_ahead(self) -> bool:
+        """Tell whether there were more kills than their share, so that they come all the way."""
+        kills, tasks = self._terms.kills, self._terms.tasks
+        return bool(kills and tasks) and self.kills * tasks > kills * len(self._ledger.calls)
 
     def _draw(self) -> str:
         # From a shuffled pack rather than each for itself, so that a short run has some of each.

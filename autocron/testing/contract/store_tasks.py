@@ -263,7 +263,10 @@ def check_next_due_at_is_the_earliest_later_due_time(make_store: Callable[[], St
 
 
 def check_shift_moves_elapsed_delays_alone(make_store: Callable[[], Store]) -> None:
-    """Waiting tasks with an elapsed delay move, their revision rises; all others stay."""
+    """Waiting tasks with an elapsed delay move, their revision rises; all others stay.
+
+    But for those that were due at their call: what is due stays due, so they move back along.
+    """
     store = make_store()
     delayed = a_task("delayed", 60, elapsed=True)
     fixed = a_task("fixed", 60)
@@ -277,6 +280,13 @@ def check_shift_moves_elapsed_delays_alone(make_store: Callable[[], Store]) -> N
     expect(store.find(), [moved, fixed, running], "the tasks")
     expect(store.claimable(moved_at), moved, "the task that is due now")
     expect(store.swap(delayed, apply(delayed, Claimed("late", NOW))), False, "a stale swap")
+    plain = a_task("plain", 0)
+    store.add(plain)
+    expect(store.shift(60.0), 1, "how many moved forward")
+    expect(store.get("plain"), plain, "the task that was due, then")
+    expect(store.shift(-60.0), 2, "how many moved back")
+    due_at = plain.run_at - timedelta(seconds=60.0)
+    expect(store.get("plain"), replace(plain, run_at=due_at, revision=1), "the same task, then")
     store.close()
 
 
