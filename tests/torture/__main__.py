@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
+from tests.torture.chaos import KINDS
 from tests.torture.plants import PLANTS
 from tests.torture.run import torture
 from tests.torture.terms import LONG, SHORT, Terms
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="enough after so many kills,")
     parser.add_argument("--tasks", type=int, help="and so many accepted calls")
     parser.add_argument("--runs", type=int, default=1, help="so many runs, each with the next seed")
+    parser.add_argument("--often", choices=KINDS, help="do this as often as all else together")
     parser.add_argument("--plant", choices=PLANTS, help=f"plant a bug on purpose. {plants}")
     parser.add_argument("--keep", type=Path, help="an empty folder for what a run leaves behind")
     options = parser.parse_args()
@@ -54,7 +57,7 @@ def main() -> int:
 
 
 def _terms(options: argparse.Namespace) -> Terms:
-    given = {name: getattr(options, name) for name in ("seconds", "kills", "tasks")}
+    given = {name: getattr(options, name) for name in ("seconds", "kills", "tasks", "often")}
     terms = SHORT if options.short else LONG
     return terms._replace(**{name: value for name, value in given.items() if value is not None})
 
@@ -95,9 +98,9 @@ def _show(found: Dict[str, Any], options: argparse.Namespace) -> None:
             print(f"    and {len(found['broken']) - _AT_MOST_SHOWN} more")
     again = f"python -m tests.torture --seed {found['seed']}"
     again += " --short" if options.short else ""
-    for name in ("seconds", "kills", "tasks", "plant"):
+    for name in ("seconds", "kills", "tasks", "often", "plant"):
         given = getattr(options, name)
-        again += f" --{name} {given}" if given is not None else ""
+        again += f" --{name} {shlex.quote(str(given))}" if given is not None else ""
     print(f"  again: {again}", flush=True)
 
 

@@ -102,6 +102,8 @@ class Chaos:
         # From a shuffled pack rather than each for itself, so that a short run has some of each.
         if not self._deck:
             self._deck = [kind for kind, count in KINDS.items() for _ in range(count)]
+            if self._terms.often is not None:
+                self._deck += [self._terms.often] * len(self._deck)
             self._chance.shuffle(self._deck)
         return self._deck.pop()
 

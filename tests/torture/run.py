@@ -83,7 +83,8 @@ def torture(
         late = [f"{seconds:.2f}" for seconds in times if limit is not None and seconds > limit]
         if late and terms.is_timed:
             broken.append(f"{kind} killed: work went on after {', '.join(late)} s, not {limit:g} s")
-    wake = statistics.median(_waits(ledger)) if ledger.probes else None
+    waits = _waits(ledger)
+    wake = statistics.median(waits) if waits else None
     if wake is not None and wake > WAKE_SECONDS and terms.is_timed:
         broken.append(f"not woken: a task began {wake:.3f} s after its call (median)")
     return {
@@ -149,7 +150,8 @@ def _probe(processes: Processes, ledger: Ledger, until: _Until) -> None:
 
 
 def _waits(ledger: Ledger) -> List[float]:
-    return [ledger.attempts[i][0].began - at for i, at in ledger.probes.items()]
+    begun = [(ledger.attempts.get(task_id), at) for task_id, at in ledger.probes.items()]
+    return [attempts[0].began - at for attempts, at in begun if attempts]
 
 
 def _look_at_processes(processes: Processes, seconds: float, broken: List[str]) -> None:

@@ -16,6 +16,7 @@ class Terms(NamedTuple):
         window: How many calls of a process may be on their way at once.
         pause_seconds: How long a process of the application rests after twenty calls.
         patience_seconds: So long work may take to go on, before that is called broken.
+        often: What is done more often than usual: as often as all else together.
         is_timed: Whether it is held to the times that are promised, or they are only told.
     """
 
@@ -27,6 +28,7 @@ class Terms(NamedTuple):
     pause_seconds: float
     patience_seconds: float
     is_timed: bool
+    often: Optional[str] = None
 
 
 # As much as a machine can bear, for so many seconds as one likes.
