@@ -11,8 +11,8 @@ time pass: both go on alike, and never back. ``set()`` sets the wall clock, and 
 * A delay in seconds, and whatever else is elapsed time, still takes as long as it was to take: the
   due times of such tasks are moved along.
 * What is due stays due. A call without a delay that waits for a worker while the clock is set back
-  is run as soon as one is there, and so is what a worker gives back after that, what somebody has
-  let wait again, and what was released.
+  is run as soon as one is there, and so is an occurrence that has fired, what a worker gives back
+  after that, what somebody has let wait again, and what was released.
 * An instant stays what it is. ``schedule=`` and cron follow the wall clock.
 * A cron schedule whose watermark is now in the future waits until the clock has passed it, if the
   clock was set back by less than three hours. So nothing runs twice. From three hours on it was a

@@ -58,6 +58,8 @@ class Ledger:
         self.starting: Dict[str, float] = {}
         self.started: Dict[str, float] = {}
         self.stopped: Set[str] = set()
+        # Which process of the application -> how long its slowest call took.
+        self.slowest: Dict[str, float] = {}
         # Id of a probe -> when it was called.
         self.probes: Dict[str, float] = {}
         self.has_probed = False
@@ -98,6 +100,7 @@ class Ledger:
             self.started[words[0]] = at
         elif what == "stopped":
             self.stopped.add(words[0])
+            self.slowest[words[0]] = float(words[1])
         elif what == "probing":
             self._probing = at
         elif what == "probed":

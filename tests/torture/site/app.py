@@ -53,12 +53,16 @@ def call(kind):
 
 
 def enqueue():
+    """Call until told to stop; return how long the slowest call took."""
     on_their_way = collections.deque()
+    slowest = 0.0
     while not exists("stop"):
         time.sleep(float(pause_seconds))
         for kind in chance.choices(NAMES, SHARES, k=20):
             try:
+                began_at = time.monotonic()
                 results = call(kind)
+                slowest = max(slowest, time.monotonic() - began_at)
                 accept(kind, *results)
                 on_their_way.extend(results)
                 # Not for ever: where all background processes were killed, the next call is what
@@ -73,6 +77,7 @@ def enqueue():
             except Exception as error:
                 note("refused", type(error).__name__, *str(error).split())
                 time.sleep(0.05)
+    return slowest
 
 
 def probe():
@@ -90,9 +95,8 @@ if __name__ == "__main__":
     note("starting", who)
     autocron.start(database, workers=int(workers))
     note("started", who)
-    enqueue()
-    note("stopped", who)
-    if who == "0":
+    note("stopped", who, enqueue())
+    if who == "0" and mix == "torture":
         while not exists("probe"):
             time.sleep(0.05)
         probe()
