@@ -12,9 +12,10 @@ import sqlite3
 import sys
 import threading
 import weakref
-from typing import List, Set, Tuple, Type
+from typing import List, Optional, Set, Tuple, Type
 
 from autocron.core.errors import ForeignDatabase, StoreError
+from autocron.shell.place import Place
 
 try:
     import ctypes
@@ -63,9 +64,9 @@ _REASONS: Tuple[Tuple[str, str, str], ...] = (
     ),
     (
         "malformed",
-        "the file is damaged",
-        "stop what uses it and restore a copy, or save what can be read with "
-        "'sqlite3 FILE .recover'",
+        "the file is damaged, or its disk fails",
+        "check the disk, and the file with 'autocron FILE --verify'; if it is damaged, stop what "
+        "uses it and restore a copy, or save what can be read with 'sqlite3 FILE .recover'",
     ),
     (
         "no such",
@@ -255,11 +256,18 @@ class Pool:
         durability: ``"full"`` or ``"normal"``.
         timeout_seconds: How long to wait for the locks of others.
         first: A connection that is open already.
+        place: The file that it has open.
     """
 
     def __init__(
-        self, path: str, durability: str, timeout_seconds: float, first: sqlite3.Connection
+        self,
+        path: str,
+        durability: str,
+        timeout_seconds: float,
+        first: sqlite3.Connection,
+        place: Optional[Place] = None,
     ) -> None:
+        self.place = place
         self._how = (path, durability, timeout_seconds)
         self._pid = os.getpid()
         self._idle: List[sqlite3.Connection] = [first]
@@ -408,16 +416,20 @@ os.register_at_fork(
 )
 
 
-def create_file(path: str) -> None:
+def create_file(path: str) -> bool:
     """Create an empty file that only its owner may read, unless it exists.
+
+    Returns:
+        Whether it was created by this.
 
     Raises:
         StoreError: It can not be created; the message says why.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        return True
     except FileExistsError:
-        return
+        return False
     except OSError as error:
         why, remedy = _why_it_does_not_open(path)
         if os.path.isdir(os.path.dirname(path)):

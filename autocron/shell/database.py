@@ -29,6 +29,7 @@ from autocron.shell.connections import (
     store_error,
 )
 from autocron.shell.damage import UndecodableText
+from autocron.shell.place import Place, remove_beside
 from autocron.shell.schema import check_is_ours, prepare, prepare_in_memory
 
 Values = Union[Sequence[Any], Mapping[str, Any]]
@@ -67,7 +68,11 @@ class Database:
         self.durability = durability
         self.timeout_seconds = timeout_seconds
         self._create = True
+        # How often the file was found to be another one than that which was open.
+        self.replacements = 0
         self._pool: Optional[Pool] = None
+        # The file that was opened last, until this is closed.
+        self._left: Optional[Place] = None
         self._local = threading.local()
 
     # -- opening and closing ------------------------------------------------------------------
@@ -95,12 +100,16 @@ class Database:
                 return
             if pool is not None:
                 pool.leave_alone()
+                self._leave_what_was_replaced()
+            # An empty file in the place of one that was in use would hide that something is lost.
             with FORKS:
-                connection = self._connect(create)
-            if self.path == MEMORY:
+                connection, place = self._connect(create and self._left is None)
+            if place is None:
                 self._pool = MemoryPool(self.timeout_seconds, connection)
             else:
-                self._pool = Pool(self.path, self.durability, self.timeout_seconds, connection)
+                how = (self.path, self.durability, self.timeout_seconds)
+                self._pool = Pool(*how, connection, place)
+                self._left = place
 
     def close(self) -> None:
         """Close what is open; the next use opens it again. What was in memory is forgotten.
@@ -111,27 +120,33 @@ class Database:
         if self.in_transaction:
             raise StoreError(f"can not close {self.path} inside a transaction; leave it first")
         pool, self._pool = self._pool, None
+        self._left = None
         if pool is not None and pool.is_mine:
             pool.close()
 
-    def _connect(self, create: bool) -> sqlite3.Connection:
+    def _connect(self, create: bool) -> Tuple[sqlite3.Connection, Optional[Place]]:
         doing = "open the database"
         how = (self.path, self.durability, self.timeout_seconds)
+        place = None
         try:
             if self.path != MEMORY:
                 self._look_at_file(create)
+                # Before it is opened: if it is replaced in between, that is noticed later.
+                place = Place(self.path)
             connection = connect(*how, mode="rw")
             try:
                 if self.path == MEMORY:
                     prepare_in_memory(connection)
                 else:
                     prepare(connection, self.path, self.timeout_seconds)
+                if place is not None:
+                    place.look_beside()
             except BaseException:
                 connection.close()
                 raise
         except SQLITE_ERRORS as error:
             raise self._error(doing, error) from error
-        return connection
+        return connection, place
 
     def _look_at_file(self, create: bool) -> None:
         """Create a missing file; refuse a foreign or newer one without changing it."""
@@ -143,7 +158,9 @@ class Database:
                     f"no database at {self.path}; check the name, or start the application that "
                     f"creates it"
                 ) from missing
-            create_file(self.path)
+            if create_file(self.path):
+                # What belonged to a file that was deleted, perhaps while others have it open.
+                remove_beside(self.path)
             return
         except OSError as error:
             raise StoreError(
@@ -245,25 +262,45 @@ class Database:
             )
 
     def _take(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
-        pool = self._opened()
+        pool = self._opened(doing)
         try:
             return pool, pool.take()
         except SQLITE_ERRORS as error:
             raise self._error(doing, error) from error
 
     def _take_turn(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
-        pool = self._opened()
+        pool = self._opened(doing)
         try:
             return pool, pool.take_turn()
         except SQLITE_ERRORS as error:
             raise self._error(doing, error) from error
 
-    def _opened(self) -> Pool:
+    def _opened(self, doing: str = "use it") -> Pool:
         while True:
             self.open(self._create)
             pool = self._pool
-            if pool is not None:  # else another thread has closed it just now
+            if pool is None:  # another thread has closed it just now
+                continue
+            if pool.place is None or pool.place.is_still_there():
                 return pool
+            if not os.path.lexists(self.path):
+                # It stays open: it may come back, and until then it can be saved from here.
+                raise self._error(doing, sqlite3.OperationalError("unable to open database file"))
+            self._follow(pool)
+
+    def _follow(self, pool: Pool) -> None:
+        """Leave a file in whose place there is another one now, which is opened next."""
+        with opening():
+            if self._pool is pool:
+                self._pool = None
+                self.replacements += 1
+                self._leave_what_was_replaced()
+                pool.close()
+
+    def _leave_what_was_replaced(self) -> None:
+        left = self._left
+        if left is not None and not left.is_still_there() and os.path.lexists(self.path):
+            left.leave()
 
     def read(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
         """Run one statement that changes nothing; return its rows.

@@ -26,6 +26,7 @@ from autocron.shell import signals
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
+from autocron.shell.large_log import LargeLog
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
@@ -44,6 +45,7 @@ from autocron.shell.private import check_folder
 from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.terms import Terms
+from autocron.shell.trouble import Trouble
 from autocron.shell.wakeup import SocketWaker, bind, drain, unbind
 from autocron.zones import load_zone
 
@@ -88,6 +90,8 @@ class Supervisor:
         self._served = Served(self._folder)
         self._clock = SystemClock()
         self._store = SQLiteStore(database)
+        self._trouble = Trouble(database)
+        self._log = LargeLog(database)
         self._orphans = Orphans(self._folder, self._clock)
         # How often it was told to leave.
         self._told = 0
@@ -122,7 +126,8 @@ class Supervisor:
     def _serve(self) -> None:
         check_folder(self._folder.path)
         with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
-            self._store.open(create=False)
+            if not self._open_store():
+                return
             news = News()
             crew = Crew(self._folder, self._clock, wake, news)
             engine = Engine(
@@ -135,10 +140,15 @@ class Supervisor:
                 keeps_house=True,
                 observer=news,
             )
-            self._sweep(engine, crew)
+            try:
+                self._sweep(engine, crew)
+            except AutocronError as error:
+                # Each step does it again.
+                self._trouble.tell(error)
+            replacements = self._store.replacements
             try:
                 # A new process of the application need not wait until all workers have left.
-                while self._is_asked_for():
+                while self._store.replacements == replacements and self._is_asked_for():
                     self._loop(engine, crew, control)
                     if self._told or not is_shared(self._folder.application):
                         self._drain(engine, crew, control)
@@ -147,6 +157,21 @@ class Supervisor:
                 if not (self._told or is_shared(self._folder.application)):
                     self._see_orphans_off(engine, crew)
                 self._store.close()
+
+    def _open_store(self) -> bool:
+        """Open the store as soon as that can be done; tell whether it was, before one has to leave.
+
+        It may just be away, or be replaced once more by what can be used.
+        """
+        while True:
+            try:
+                self._store.open(create=False)
+                return True
+            except AutocronError as error:
+                self._trouble.tell(error)
+                self._wait([], _TROUBLE_PAUSE_SECONDS)
+            if self._told or not is_shared(self._folder.application):
+                return False
 
     def _is_asked_for(self) -> bool:
         """Tell whether the application lives, and have it watched."""
@@ -157,15 +182,27 @@ class Supervisor:
         return True
 
     def _loop(self, engine: Engine, crew: Crew, control: socket.socket) -> None:
-        settings = Settings.read(self._store.settings())
-        self._look_at_application(crew, settings)
+        settings: Optional[Settings] = None
+        replacements = self._store.replacements
         while not (self._told or self._is_unshared):
             try:
+                if settings is None:
+                    # At first, and again if they could not be read.
+                    settings = Settings.read(self._store.settings())
+                    self._look_at_application(crew, settings)
                 tick = self._step(engine, crew)
                 timeout = self._timeout(tick, crew, settings)
+                self._trouble.is_over()
             except AutocronError as error:
-                logger.error("%s: %s", self._folder.database, error)
+                self._trouble.tell(error)
                 timeout = _TROUBLE_PAUSE_SECONDS
+            if self._store.replacements != replacements:
+                # What engine and workers know is of the other file, schedules among it.
+                logger.warning(
+                    "%s was replaced by another file while it was in use: workers are replaced",
+                    self._folder.database,
+                )
+                return
             ready = self._wait([control, *crew.channels()], timeout)
             crew.hear(ready)
             if not self._is_accepted(crew):
@@ -177,7 +214,8 @@ class Supervisor:
                     self._look_at_application(crew, settings)
                     crew.look()
                 except AutocronError as error:
-                    logger.error("%s: %s", self._folder.database, error)
+                    settings = None
+                    self._trouble.tell(error)
 
     def _step(self, engine: Engine, crew: Crew) -> Tick:
         crew.end_late(self._is_held)
@@ -188,6 +226,7 @@ class Supervisor:
         # Before that the store may hold schedules that the code has no more, and would fire them.
         tick = engine.tick() if crew.has_declared else Tick()
         crew.pass_news(busy)
+        self._log.look()
         return tick
 
     def _buried(self, crew: Crew) -> List[Gone]:

@@ -11,6 +11,7 @@ from autocron.core.settings import AUTOCRON_LOCK, NAMES, InvalidSetting, check_s
 from autocron.core.task import Task, TaskState
 from autocron.operations import SCHEDULES_VERSION
 from autocron.shell import queries
+from autocron.shell.damage import DAMAGED
 from autocron.shell.findings import Findings
 from autocron.shell.rows import SCHEDULE_COLUMNS, TASK_COLUMNS, lane, row_schedule, row_task
 from autocron.shell.verify_schema import RESTORE, Columns
@@ -180,7 +181,8 @@ class Rows:
         if not is_running and task.worker is not None:
             what = f"it is {task.state.value}, and held by the worker {task.worker}"
             self._findings.add(where, what, _BUG)
-        is_set_aside = task.failure is not None and task.failure.type == _SET_ASIDE
+        is_set_aside = task.failure is not None and task.failure.type == DAMAGED
+        # When that was, nobody knows.
         if (task.finished_at is not None) != task.state.is_final and not is_set_aside:
             ended = "has never ended" if task.finished_at is None else "has ended"
             self._findings.add(where, f"it is {task.state.value}, and {ended}", _BUG)
@@ -188,10 +190,6 @@ class Rows:
         if stored_lane != right:
             what = f"it waits in the lane {stored_lane!r} instead of {right!r}"
             self._findings.add(where, what, _BUG)
-
-
-# Of what was damaged and set aside nobody knows when that was.
-_SET_ASIDE = "DamagedRow"
 
 
 def _wrong_with_setting(name: str, value: str) -> str:

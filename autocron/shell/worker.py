@@ -50,6 +50,7 @@ from autocron.shell.service import local_backend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.telling import PromptInvoker
 from autocron.shell.terms import Terms
+from autocron.shell.trouble import Trouble
 from autocron.shell.wakeup import SocketWaker, drain
 from autocron.zones import load_zone
 
@@ -120,6 +121,7 @@ class Worker:
         self._clock = SystemClock()
         self._store = SQLiteStore(database, durability="normal")
         self._footing: Optional[Footing] = None
+        self._trouble = Trouble(database)
         self._interrupter = Interrupter(self._clock, channel.send, self._check_footing)
         self._queues: Optional[List[str]] = None
         self._terms = Terms()
@@ -219,9 +221,11 @@ class Worker:
                 self._tell_hooks(code)
                 tick = engine.tick(claim=not (self._is_leaving or self._is_at_last_task(is_run)))
             except AutocronError as error:
-                logger.error("%s: %s", self._database, error)
-                self._sleep(_TROUBLE_PAUSE_SECONDS)
+                self._trouble.tell(error)
+                self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
                 continue
+            if tick.trouble is None:
+                self._trouble.is_over()
             if is_run and tick.trouble is None:
                 self._clean_up(code, service)
                 self._tasks_run += 1
@@ -230,7 +234,7 @@ class Worker:
                     self._leave()
             if tick.trouble is not None:
                 # The outcome is in hand and is tried again; the task is not run again.
-                logger.error("%s: %s", self._database, tick.trouble)
+                self._trouble.tell(tick.trouble)
                 self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
             elif tick.claimed is not None:
                 if self._leaves_to_newer(engine, code):
@@ -274,7 +278,11 @@ class Worker:
             return False
 
     def _idle_seconds(self, tick: Tick) -> float:
-        settings = Settings.read(self._store.settings())
+        try:
+            settings = Settings.read(self._store.settings())
+        except AutocronError as error:
+            self._trouble.tell(error)
+            return _TROUBLE_PAUSE_SECONDS
         if tick.next_at is None:
             return settings.worker_idle_time
         seconds = (tick.next_at - self._clock.now()).total_seconds()
@@ -295,8 +303,12 @@ class Worker:
         code.return_to_directory()
         flush_output()
         if code.has_mended:
-            code.has_mended = False
-            code.declare(service.backend, self._clock.now())
+            try:
+                code.declare(service.backend, self._clock.now())
+                code.has_mended = False
+            except AutocronError as error:
+                # After the next task it is tried again.
+                self._trouble.tell(error)
         files, hooks = code.changed_files(), code.app.hooks.kinds
         if files or hooks != self._hooks_told:
             self._hooks_told = hooks
