@@ -37,7 +37,7 @@ from autocron.core.outcome import (
 )
 from autocron.core.progress import Progress, dump_progress, load_progress
 from autocron.core.task import Failure, Message, TaskState, new_task
-from spec.benches import Bench, work
+from spec.benches import Bench, FailingStore, work
 from spec.zones import at
 
 NOW = "2026-03-01 12:00"
@@ -339,6 +339,19 @@ class DescribeProgress:
         session.run_pending()
         assert seen == [None, Progress(1, 4, "reading")]
         assert result.progress == Progress(2, 4, "")
+
+    def it_is_stored_with_the_end_also_where_the_claim_beside_that_fails(self, bench):
+        @bench.app.delay
+        def long():
+            engine.tell_progress(dump_progress(1, 2, ""))
+            engine.tell_progress(dump_progress(2, 2, ""))  # so soon that it waits for the end
+
+        bench.call(long)
+        store = FailingStore(bench.store)
+        engine = bench.engine(store=store)
+        engine.tick()
+        store.failing = {"claimable"}
+        assert engine.tick().finished.progress == dump_progress(2, 2, "")
 
     def it_is_stored_again_after_a_tenth_of_a_second(self, bench):
         @bench.app.delay

@@ -7,8 +7,9 @@ keep it from running. A schedule that can not be read here, since its zone is un
 and keeps no other from firing.
 
 **Removed** are, ``result-ttl`` after their end, what has succeeded and what was cancelled, and,
-after the longer ``failure-ttl``, what has failed. At most 500 at one step, so that a step stays
-short; a full batch means that the next step goes on at once.
+after the longer ``failure-ttl``, what has failed; and when tasks with a rate began, once that does
+not matter any more. At most 500 at one step, so that a step stays short; a full batch means that
+the next step goes on at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocron.core.errors import StoreError
+from autocron.core.policy import Policy
+from autocron.core.rate import Rate
 from autocron.core.task import Message, new_task
 from autocron.engine import PURGE_BATCH
 from autocron.firing import SCHEDULES_VERSION, SERVICE
@@ -333,6 +336,16 @@ class DescribePurging:
         bench.clock.advance(seconds=1)
         house.tick()
         assert bench.task(ended["succeeded"]) is None
+
+    def it_takes_the_starts_of_rates_that_matter_no_more(self, bench, note):
+        bench.call(note, rate_key="mail", policy=Policy(rate=Rate(2, 60.0)))
+        work(bench.engine())
+        house = bench.engine(runs=False, keeps_house=True)
+        house.tick()
+        assert len(bench.store.starts("mail", 9)) == 1
+        bench.clock.advance(seconds=60)
+        house.tick()
+        assert bench.store.starts("mail", 9) == []
 
     def it_takes_a_bounded_batch_and_goes_on_at_once(self, bench, note):
         task = bench.call(note)
