@@ -535,8 +535,8 @@ class App:
             tz: The time zone of cron schedules that name none, and of datetimes without one; None
                 is Django's TIME_ZONE or the system's zone.
             serializer: ``"json"``, or ``"pickle"`` for arguments that JSON can not hold.
-            durability: ``"full"`` syncs each call to the disk before it returns; ``"normal"``
-                survives any crash of processes, but a power cut may lose the last moments.
+            durability: ``"full"`` syncs each call to the disk before it returns; with ``"normal"``
+                it survives the death of any process, but a power cut may lose the latest calls.
             max_tasks_per_worker: A worker is replaced after so many tasks; 0 is never. None, here
                 and below, is what the setting of that name says, else its default: never.
             max_memory_mb: A worker is replaced, between two tasks, once it takes more memory than
