@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from tests.torture.chaos import KINDS
 from tests.torture.plants import PLANTS
 from tests.torture.run import torture
-from tests.torture.terms import LONG, SHORT, Terms
+from tests.torture.terms import LIMIT_SECONDS, LONG, SHORT, Terms
 
 _AT_MOST_SHOWN = 40
 
@@ -82,12 +82,7 @@ def _show(found: Dict[str, Any], options: argparse.Namespace) -> None:
         f"failed after three deaths {found['died']}, occurrences {found['occurrences']}"
     )
     print(f"  kills {found['kills']}; {counts}; orphans {found['orphans']}")
-    for kind, times in sorted(found["recoveries"].items()):
-        if times is not None:
-            number, median, longest = times
-            print(
-                f"  {kind} killed, work went on: p50 {median:.3f} s, max {longest:.3f} s ({number})"
-            )
+    _show_recoveries([found])
     if found["wake"] is not None:
         print(f"  a call when all is quiet: begun after {found['wake'] * 1000:.1f} ms (p50)")
     if found["broken"]:
@@ -113,9 +108,22 @@ def _sum_up(runs: List[Dict[str, Any]]) -> None:
     total = {name: sum(found[name] for found in runs) for name in numbers}
     print("in all: " + ", ".join(f"{name} {count}" for name, count in total.items()))
     print("  " + ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())))
+    _show_recoveries(runs)
+
+
+def _show_recoveries(runs: List[Dict[str, Any]]) -> None:
     for kind in sorted({kind for found in runs for kind in found["recoveries"]}):
-        times = [f["recoveries"][kind] for f in runs if f["recoveries"].get(kind)]
-        print(f"  {kind} killed: max {max(longest for _, _, longest in times):.3f} s")
+        times = sorted(seconds for found in runs for seconds in found["recoveries"].get(kind, ()))
+        if not times:
+            continue
+        median, late = times[len(times) // 2], times[len(times) * 95 // 100]
+        limit = LIMIT_SECONDS.get(kind)
+        beyond = 0 if limit is None else sum(seconds > limit for seconds in times)
+        print(
+            f"  {kind} killed, work went on: p50 {median:.3f} s, p95 {late:.3f} s, "
+            f"max {times[-1]:.3f} s ({len(times)}"
+            + (f"; {beyond} beyond {limit:g} s)" if limit is not None else ")")
+        )
 
 
 if __name__ == "__main__":

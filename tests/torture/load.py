@@ -192,6 +192,10 @@ def _measure(samples: List[_Sample]) -> List[str]:
         f"{supervisors / 1e6:.2f} MB; the files had {before / 1e6:.1f} MB at most in the first "
         f"half, and {after / 1e6:.1f} MB in the second"
     )
+    quarters = [samples[(len(samples) - 1) * number // 4].memory for number in range(5)]
+    told = " ".join(f"{memory.get('supervisor', 0) / 1e6:.2f}" for memory in quarters)
+    mine = " ".join(f"{max(memory.values(), default=0) / 1e6:.2f}" for memory in quarters)
+    print(f"  MB after each quarter: the supervisor {told}, the largest of all {mine}")
     if tasks < _ENOUGH_TASKS:
         return []
     broken = [

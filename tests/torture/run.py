@@ -76,9 +76,7 @@ def torture(
     verdict = judge(ledger, chaos, tasks, world.said())
     broken += verdict.broken
     broken += [f"orphan: process {pid}: {line}" for pid, line in orphans.items()]
-    recoveries = {}
     for kind, times in chaos.recoveries.items():
-        recoveries[kind] = (len(times), statistics.median(times), max(times)) if times else None
         limit = LIMIT_SECONDS.get(kind)
         late = [f"{seconds:.2f}" for seconds in times if limit is not None and seconds > limit]
         if late and terms.is_timed:
@@ -100,7 +98,7 @@ def torture(
         "orphans": len(orphans),
         "kills": chaos.kills,
         "counts": dict(chaos.counts),
-        "recoveries": recoveries,
+        "recoveries": dict(chaos.recoveries),
         "wake": wake,
         "broken": broken,
     }
