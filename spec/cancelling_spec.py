@@ -455,6 +455,7 @@ class DescribeProgress:
             ("1", None, "", "done is '1', expected a number"),
             (True, None, "", "done is True, expected a number"),
             (1, float("inf"), "", "total is inf, expected a number"),
+            (10**400, None, "", "done is 1000000*, expected a number"),
             (1, 2, None, "note is None, expected a text"),
         ],
     )
@@ -465,6 +466,13 @@ class DescribeProgress:
     def it_keeps_a_note_of_500_characters(self):
         assert load_progress(dump_progress(1, 2, "x" * 501)).note == "x" * 500
         assert load_progress(None) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "1", "null", "[1, 2]", '["x", 2, ""]', "[1, NaN, 3]", "[" * 99_999, '{"done": 1}'],
+    )
+    def it_is_none_that_somebody_else_has_written(self, text):
+        assert load_progress(text) is None
 
 
 class DescribeABench:

@@ -233,7 +233,7 @@ def _loaded(text: Optional[str]) -> Any:
     """Return what a stored text says; the text itself if it is no JSON."""
     try:
         return None if text is None else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -51,10 +51,7 @@ def shown_call(text: str) -> str:
 
 def progress_of(task: Task) -> Optional[Progress]:
     """Return how far a task is; None if it has not told, or not in words of ours."""
-    try:
-        return load_progress(task.progress)
-    except (TypeError, ValueError):
-        return None
+    return load_progress(task.progress)
 
 
 def shown_progress(progress: Progress) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Optional
 
 from autocron.core.errors import InvalidTask
 
 MAX_NOTE = 500
+# What can be divided, and written as a number; a whole number may be larger.
+_MOST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def dump_progress(done: object, total: object, note: object) -> str:
     """
     for name, value in (("done", done), ("total", 0 if total is None else total)):
         usable = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not usable or not 0 <= value < math.inf:  # type: ignore[operator]
+        if not usable or not 0 <= value <= _MOST:  # type: ignore[operator]
             raise InvalidTask(f"progress: {name} is {value!r}, expected a number from 0 upwards")
     if not isinstance(note, str):
         raise InvalidTask(f"progress: note is {note!r}, expected a text")
@@ -50,5 +52,13 @@ def dump_progress(done: object, total: object, note: object) -> str:
 
 
 def load_progress(text: Optional[str]) -> Optional[Progress]:
-    """Return the progress of a text; None for none."""
-    return None if text is None else Progress(*json.loads(text))
+    """Return the progress of a text; None for none, and for a text that tells none."""
+    if text is None:
+        return None
+    try:
+        done, total, note = json.loads(text)
+        dump_progress(done, total, note)
+    # Somebody else may have written it.
+    except (InvalidTask, TypeError, ValueError, RecursionError):
+        return None
+    return Progress(done, total, note)

@@ -143,6 +143,7 @@ def run(name: str, wanted: Wanted) -> int:
     check_database(path)
     store = SQLiteStore(path)
     store.open(create=True)
+    check_database(path)
     settings = Settings.read(store.settings())
     if settings.autocron_lock:
         raise StartError(f"{path} is locked; unlock it: autocron {name} --set-autocron-lock off")

@@ -146,10 +146,13 @@ def schedules(store: SQLiteStore, now: datetime) -> Tuple[Planned, ...]:
 def queues(store: SQLiteStore, paused: FrozenSet[str], now: datetime) -> Tuple[QueueInfo, ...]:
     """Return the queues in which something waits or runs, and those that are paused, by name."""
     doing = "count the tasks of the queues"
-    held = dict(store.read(doing, _HELD))
-    running = dict(store.read(doing, _RUNNING))
+    # Rows that are no tasks are in none; who claims, or lists, sets them aside.
+    held = {name: count for name, count in store.read(doing, _HELD) if type(name) is str}
+    running = {name: count for name, count in store.read(doing, _RUNNING) if type(name) is str}
     lanes: Dict[str, List[Tuple[int, int, int]]] = {}
     for name, *counted in store.read(doing, _WAITING, {"now": microseconds(now)}):
+        if type(name) is not str or type(counted[2]) is not int:
+            continue
         lanes.setdefault(name, []).append((counted[0], int(counted[1]), counted[2]))
     names = {*lanes, *held, *running, *paused} - {ALL_QUEUES}
     found = []

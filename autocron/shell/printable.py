@@ -7,6 +7,8 @@ import logging
 
 def one_line(text: str) -> str:
     """Return a text that stays on its line and does nothing to a terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -269,6 +269,12 @@ def start_service(
     check_database(path)
     store = SQLiteStore(path, durability=durability)
     store.open(create=True)
+    # Somebody may have been quicker: SQLite opens what stands there by then.
+    try:
+        check_database(path)
+    except AutocronError:
+        store.close()
+        raise
     if Settings.read(store.settings()).autocron_lock:
         store.close()
         app.default_zone, app.serializer = tz or app.default_zone, serializer

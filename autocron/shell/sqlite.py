@@ -362,7 +362,7 @@ class SQLiteStore(Database):
     def paused(self) -> FrozenSet[str]:
         """Return the queues that are paused; :data:`autocron.core.task.ALL_QUEUES` is all."""
         rows = self.read("read the paused queues", "SELECT queue FROM paused_queues")
-        return frozenset(queue for (queue,) in rows)
+        return frozenset(queue for (queue,) in rows if type(queue) is str)
 
     def put_paused(self, queue: str, is_paused: bool) -> None:
         """Pause a queue, or resume it."""

@@ -96,6 +96,8 @@ def statistics(store: SQLiteStore, now: datetime, only: Filter) -> Statistics:
             f"FROM tasks WHERE {condition}"
         )
         for name, ended, waited, ran in store.read("read what has ended", sql, values):
+            if type(name) is not str or type(ended) is not int:
+                continue  # no row of ours
             by_name.setdefault(name, []).append((state, ended, waited, ran))
     settings = Settings.read(store.settings())
     everything = [row for rows in by_name.values() for row in rows]

@@ -26,9 +26,9 @@ def _mode(path: str) -> int:
     return stat.S_IMODE(os.lstat(path).st_mode)
 
 
-def _attempt(database: str) -> str:
+def _attempt(database: str, before: str = "") -> str:
     """Start an application in a process of its own; return what it says."""
-    script = f"import autocron\nprint(autocron.start({database!r}, workers=0))"
+    script = f"import autocron\n{before}\nprint(autocron.start({database!r}, workers=0))"
     said = subprocess.run(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
@@ -134,3 +134,20 @@ def test_a_link_in_the_place_of_a_socket_deletes_nothing_of_others(tmp_path: Pat
     unbind(str(tmp_path / "wake.sock"))
     left: List[Path] = sorted(kept[0].parent.iterdir())
     assert left == kept
+
+
+def test_a_file_that_somebody_puts_there_just_before_it_is_opened_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "project.db")
+    somebody = """
+import os
+from autocron.shell.sqlite import SQLiteStore
+opened = SQLiteStore.open
+def open_too_late(self, create=True):
+    os.chmod(self.path, 0o666)
+    opened(self, create)
+SQLiteStore.open = open_too_late
+"""
+    assert _attempt(path) == "False\n"
+    assert "other users may write" in _attempt(path, somebody)
