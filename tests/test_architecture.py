@@ -187,6 +187,16 @@ ARROWS = {
         "autocron.shell",
         "autocron.zones",
     },
+    # An engine of its own for a store of its own.
+    "autocron.contrib.procrastinate": {
+        "autocron.contrib.procrastinate",
+        "autocron.core",
+        "autocron.engine",
+        "autocron.operations",
+        "autocron.ports",
+        "autocron.shell",
+        "autocron.zones",
+    },
     "autocron.dashboard": {"autocron.core", "autocron.ports", "autocron.dashboard"},
 }
 

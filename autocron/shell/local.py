@@ -1,18 +1,29 @@
-"""The backend of a single machine: our own engine over the SQLite store."""
+"""Our own engine as a backend: that of a single machine, over the SQLite store."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Generic, Iterable, List, Optional, Protocol, Sequence, Tuple, TypeVar, Union
 
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
 from autocron.operations import Operations
-from autocron.ports import Stats
+from autocron.ports import Stats, Store
 from autocron.shell.sqlite import SQLiteStore
 
 
-class LocalBackend:
+class OpenedStore(Store, Protocol):
+    """A store that is opened."""
+
+    def open(self) -> None:
+        """Make it usable, creating it if it is missing; may be repeated."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=OpenedStore)
+
+
+class StoreBackend(Generic[Kept]):
     """Hands what the front end asks to the engine; implements :class:`autocron.ports.Backend`.
 
     Arguments:
@@ -20,7 +31,7 @@ class LocalBackend:
         operations: What may be done to it; the engine, where there is one.
     """
 
-    def __init__(self, store: SQLiteStore, operations: Operations) -> None:
+    def __init__(self, store: Kept, operations: Operations) -> None:
         self.store = store
         self.operations = operations
 
@@ -102,3 +113,7 @@ class LocalBackend:
     def purge(self) -> int:
         """Remove what has been kept long enough, in a bounded batch; return how many."""
         return self.operations.purge()
+
+
+class LocalBackend(StoreBackend[SQLiteStore]):
+    """The backend of a single machine."""

@@ -1,0 +1,134 @@
+"""Connections to PostgreSQL as threads and forked processes share them, and errors in words.
+
+No thread and no task of an event loop is started for them: they live in web applications, too.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import TYPE_CHECKING, Any, List
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from procrastinate.exceptions import ProcrastinateException
+
+from autocron.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Connection: TypeAlias = "psycopg.Connection[Any]"
+# What statements, and what procrastinate does with them, may raise; the last is for texts that are
+# no Unicode, and numbers that PostgreSQL does not have.
+ERRORS = (psycopg.Error, ProcrastinateException, UnicodeError, OverflowError)
+CONNECT_SECONDS = 10
+# A process that is frozen, or cut off, in the middle of a transaction has the turn, and all others
+# would wait for it; so the server ends its session. Our transactions take milliseconds.
+_SETTINGS = b"SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '30s'"
+
+# Connections from before a fork are the parent's: the child must neither use nor end them.
+_left_alone: List[List[Connection]] = []
+
+
+class Connections:
+    """The idle connections of one process to one database.
+
+    Arguments:
+        url: The database.
+        name: What the server is to show of who is connected.
+        most: How many are kept open while nobody uses them.
+    """
+
+    def __init__(self, url: str, name: str = "autocron", most: int = 4) -> None:
+        self._url = url
+        self._name = name
+        self._most = most
+        self._lock = threading.Lock()
+        self._idle: List[Connection] = []
+        self._pid = os.getpid()
+
+    def take(self) -> Connection:
+        """Return a connection that nobody else has; raises psycopg.Error if there can be none."""
+        self._mind_forks()
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=CONNECT_SECONDS,
+                    application_name=self._name,
+                )
+                connection.execute(_SETTINGS)
+                return connection
+            if _is_alive(connection):
+                return connection
+            connection.close()
+
+    def give(self, connection: Connection) -> None:
+        """Give a connection back; one that is broken, or in the middle of something, is closed."""
+        if self._pid != os.getpid():
+            return
+        if not connection.closed:
+            is_idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            with self._lock:
+                if is_idle and len(self._idle) < self._most:
+                    self._idle.append(connection)
+                    return
+            connection.close()
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        self._mind_forks()
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _mind_forks(self) -> None:
+        if self._pid != os.getpid():
+            _left_alone.append(self._idle)
+            self._lock, self._idle, self._pid = threading.Lock(), [], os.getpid()
+
+
+def _is_alive(connection: Connection) -> bool:
+    """Look, without a question to the server, whether it has ended an idle connection.
+
+    Nothing is said on one, unless that it is over: so a socket that can be read says it is.
+    """
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be shown: without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user = f"{parts.username or ''}:***@"
+    return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+
+
+def store_error(doing: str, url: str, error: Exception) -> StoreError:
+    """Say what could not be done, why, and what to do about it."""
+    cause = error.__cause__ if isinstance(error, ProcrastinateException) else None
+    reason = " ".join(str(cause or error).split()) or type(error).__name__
+    return StoreError(f"can not {doing} in {shown(url)} ({reason}); {_advice(cause or error)}")
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return "give this user the rights to create and change tables there"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return "this server is read-only, perhaps a standby: name the one that takes writes"
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return "nothing was changed"
+    if isinstance(error, psycopg.OperationalError):
+        return "nothing was stored: see that the server runs and is reached, and try again"
+    return "nothing was changed"

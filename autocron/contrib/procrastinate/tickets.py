@@ -1,0 +1,70 @@
+"""Tickets: the jobs of procrastinate that bring workers to tasks.
+
+**What is whose.** A task, with all that is known of it, is a row of ``autocron_tasks``, and only
+the engine changes one, by compare-and-set. A *ticket* is a job of procrastinate: it waits in
+procrastinate's queue for its time, is given to one worker by procrastinate's ``FOR UPDATE SKIP
+LOCKED``, is announced by its NOTIFY, and brings that worker to the table, where it takes what is
+most urgent. So all that is promised of tasks is kept by the one engine, and all that a queue takes
+is procrastinate's.
+
+**The rule.** A waiting task that is not held has one ticket, its own, issued in the transaction
+that made it wait; unless it waits for a lock, or in a paused queue, where it gets a new one in the
+transaction that frees the lock, or resumes the queue. A ticket is used once. Since workers take
+what is most urgent, a ticket's own task may wait still when it is used: then it gets the next one
+at once.
+
+Tickets that come in vain are harmless, so none is ever taken back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Callable, Optional
+
+from procrastinate import App, SyncPsycopgConnector
+
+from autocron.contrib.procrastinate.connections import Connection
+
+# Under this name procrastinate knows what a ticket is for; a worker of any version of an
+# application knows it, whatever functions that has.
+TICKET = "autocron.ticket"
+
+
+class Tickets:
+    """Issues tickets; needs no connection of its own.
+
+    Arguments:
+        server_at: Tells which instant of the server's clock one of autocron's is. They are the
+            same, but where a test moves the time.
+    """
+
+    def __init__(self, server_at: Callable[[datetime], datetime] = lambda at: at) -> None:
+        # Never opened: each ticket is issued in a transaction that is there.
+        self._app = App(connector=SyncPsycopgConnector())
+        self._server_at = server_at
+
+    def issue(
+        self,
+        connection: Connection,
+        task_id: str,
+        queue: str,
+        priority: int,
+        at: Optional[datetime],
+    ) -> int:
+        """Issue the ticket of a task, in the transaction of a connection.
+
+        Arguments:
+            connection: The connection.
+            task_id: The task.
+            queue: Its queue.
+            priority: Its priority.
+            at: When the ticket is to be used; None is now.
+
+        Returns:
+            The number of the ticket.
+        """
+        options: Any = {} if at is None else {"schedule_at": self._server_at(at)}
+        deferrer = self._app.configure_task(
+            TICKET, queue=queue, priority=priority, connection=connection, **options
+        )
+        return int(deferrer.defer(task_id=task_id))
