@@ -186,7 +186,8 @@ def _measure(samples: List[_Sample]) -> List[str]:
     half = len(warm) // 2
     before = max(sample.size for sample in warm[:half] or warm)
     after = max(sample.size for sample in warm[half:])
-    most, supervisors = max(growth.values()), growth.get("supervisor", 0)
+    supervisors = growth.get("supervisor", 0)
+    most = max((size for role, size in growth.items() if role != "supervisor"), default=0)
     print(
         f"  over {tasks} tasks: workers grew by {most / 1e6:.2f} MB at most, the supervisor by "
         f"{supervisors / 1e6:.2f} MB; the files had {before / 1e6:.1f} MB at most in the first "
