@@ -124,7 +124,9 @@ def _have_all_called(ledger: Ledger) -> bool:
 def _watch(processes: Processes, ledger: Ledger, options: argparse.Namespace) -> List[_Sample]:
     samples: List[_Sample] = []
     ends_at = time.monotonic() + options.seconds
-    while time.monotonic() < ends_at and len(ledger.calls) < options.tasks:
+    # What was called before all had begun to call does not count.
+    enough = len(ledger.calls) + options.tasks
+    while time.monotonic() < ends_at and len(ledger.calls) < enough:
         # A look now and then, not a wait for something.
         time.sleep(0.5)
         ledger.read()
