@@ -171,8 +171,8 @@ def _judge(ledger: Ledger, called_by: Counter[int], output: str) -> List[str]:
         broken.append("a process says that the database is locked")
     for what, counts, number in (("process", called_by, APPLICATIONS), ("worker", run_by, WORKERS)):
         least = _LEAST_SHARE * sum(counts.values()) / number
-        if what == "worker" and len(ended) < _ENOUGH_TASKS:
-            # Where there is little to do, one of them may do it.
+        if len(ended) < _ENOUGH_TASKS:
+            # Where there is little to do, one of them may do most of it.
             least = 1
         if len(counts) < number or min(counts.values()) < least:
             broken.append(f"a {what} starves: {sorted(counts.values())}")
