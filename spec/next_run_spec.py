@@ -121,6 +121,33 @@ class DescribeExamples:
             "2024-03-01 07:00"
         )
 
+    @table("""
+    expression   | after            | next
+    30 2 29 3 *  | 2026-01-15 00:00 | 2026-03-29 01:00
+    30 2 29 3 *  | 2026-03-28 12:00 | 2026-03-29 01:00
+    0 12 30 3 *  | 2026-01-15 00:00 | 2026-03-30 10:00
+    0 * * * *    | 2026-10-25 01:30 | 2026-10-25 02:00
+    30 2 * * *   | 2026-10-25 01:00 | 2026-10-26 01:30
+    """)
+    def it_sees_a_change_of_the_clock_however_far_off(self, expression, after, next):
+        found = next_run(parse(expression), at(after), zone("Europe/Berlin"))
+        assert shown(found) == next
+
+    def it_ends_months_before_the_calendar_does(self):
+        assert next_run(parse("0 0 1 1 *"), at("9999-02-01 00:00"), UTC) is None
+
+    def it_does_not_need_a_zone_that_can_be_a_key(self):
+        # Some of dateutil's can not.
+        class Unhashable(tzinfo):
+            __hash__ = None
+
+            def fromutc(self, moment):
+                return moment + timedelta(hours=1)
+
+        assert next_run(parse("0 9 * * *"), at("2024-03-01 00:00"), Unhashable()) == at(
+            "2024-03-01 08:00"
+        )
+
 
 class DescribeRefusals:
     @pytest.mark.parametrize(
@@ -305,6 +332,28 @@ class DescribeLaws:
         expression = parse(text)
         for run in itertools.islice(occurrences(expression, moment, UTC), 5):
             assert run == next_run(expression, moment, UTC)
+            moment = run
+
+    @given(
+        strategies.cron_texts(),
+        st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tokyo"]),
+        st.datetimes(datetime(2023, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    )
+    def it_does_so_in_zones_whose_clocks_are_changed(self, text, name, moment):
+        expression, where = parse(text), zone(name)
+        for run in itertools.islice(occurrences(expression, moment, where), 5):
+            assert run == next_run(expression, moment, where)
+            moment = run
+
+    @given(
+        strategies.cron_texts(),
+        strategies.odd_zones(),
+        st.datetimes(datetime(2024, 4, 20), datetime(2024, 5, 25), timezones=st.just(UTC)),
+    )
+    def it_does_so_in_odd_zones(self, text, where, moment):
+        expression = parse(text)
+        for run in itertools.islice(occurrences(expression, moment, where), 5):
+            assert run == next_run(expression, moment, where)
             moment = run
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import List, NoReturn, Tuple, Union
 
@@ -91,6 +92,14 @@ class CronExpression:
         """
         return not (self.minute.starred or self.hour.starred)
 
+    @cached_property
+    def minutes(self) -> Tuple[int, ...]:
+        """The minutes of a day at which it runs, ascending, as microseconds since midnight."""
+        minutes = self.minute.values
+        return tuple(
+            (hour * 60 + minute) * 60_000_000 for hour in self.hour.values for minute in minutes
+        )
+
     def __str__(self) -> str:
         return self.text
 
@@ -117,7 +126,12 @@ def parse(text: str) -> CronExpression:
             f"expression: expected text such as '0 2 * * *', got {_shown(text)}",
             field="expression",
         )
-    text = str(text)
+    return _parse(str(text))
+
+
+# The same few texts are read again and again, and what comes of them never changes.
+@lru_cache(maxsize=256)
+def _parse(text: str) -> CronExpression:
     pieces = _split(text)
     odd = odd_character(text)
     if odd is not None:
@@ -220,10 +234,16 @@ def _assemble(text: str, fields: List[Field]) -> CronExpression:
         day_of_month=day_of_month,
         month=month,
         day_of_week=day_of_week,
-        month_days=tuple(
-            tuple(day_bits(day_of_month, day_of_week, length, first) for first in range(7))
-            for length in range(28, 32)
-        ),
+        month_days=_month_days(day_of_month, day_of_week),
+    )
+
+
+# Most expressions have the days of others.
+@lru_cache(maxsize=64)
+def _month_days(day_of_month: Field, day_of_week: Field) -> Tuple[Tuple[int, ...], ...]:
+    return tuple(
+        tuple(day_bits(day_of_month, day_of_week, length, first) for first in range(7))
+        for length in range(28, 32)
     )
 
 

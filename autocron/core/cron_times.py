@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from datetime import date
-from functools import lru_cache
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional
 
 from autocron.core.cron import CronExpression
 from autocron.core.walltime import DAY, SECOND
@@ -23,11 +22,6 @@ def _length(year: int, month: int) -> int:
     if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
         return 29
     return _LENGTHS[month]
-
-
-@lru_cache(maxsize=128)
-def _times_of_day(hours: Tuple[int, ...], minutes: Tuple[int, ...]) -> Tuple[int, ...]:
-    return tuple((hour * 60 + minute) * _MINUTE for hour in hours for minute in minutes)
 
 
 def _days_from(expression: CronExpression, day: int) -> Iterator[int]:
@@ -72,12 +66,49 @@ def _days_until(expression: CronExpression, day: int) -> Iterator[int]:
         first -= _length(year, month)
 
 
+def _day_from(expression: CronExpression, day: int) -> Optional[int]:
+    """Return the first matching day from ``day`` on, without a step for each month between."""
+    start = date.fromordinal(day + 1)
+    year, month, skip = start.year, start.month, start.day
+    months, table = expression.month, expression.month_days
+    if months.mask >> month & 1:
+        bits = table[_length(year, month) - 28][(day - skip + 1) % 7] >> skip
+        if bits:
+            return day + (bits & -bits).bit_length() - 1
+    while year < 10_000:
+        for each in months.values:
+            if each > month:
+                first = date(year, each, 1).toordinal() - 1
+                bits = table[_length(year, each) - 28][first % 7]
+                if bits:
+                    return first + (bits & -bits).bit_length() - 2
+        year, month = year + 1, 0
+    return None
+
+
+def first_wall(expression: CronExpression, wall: int) -> Optional[int]:
+    """Return the first wall time that matches from ``wall`` on, within datetime's range, or None.
+
+    What :func:`walls_from` yields first, in fewer steps: most questions are for one run.
+    """
+    if expression.has_seconds:
+        return next(walls_from(expression, wall), None)
+    day, time = divmod(wall, DAY)
+    times = expression.minutes
+    if time > times[-1]:
+        day, time = day + 1, 0
+    matching = _day_from(expression, day)
+    if matching is None:
+        return None
+    return matching * DAY + times[bisect_left(times, time) if matching == day else 0]
+
+
 def walls_from(expression: CronExpression, wall: int) -> Iterator[int]:
     """Yield the wall times that match, ascending, from ``wall`` on, in microseconds."""
     day, time = divmod(max(wall, 0), DAY)
     if day >= date.max.toordinal():
         return
-    times = _times_of_day(expression.hour.values, expression.minute.values)
+    times = expression.minutes
     if expression.second.values == (0,):
         skip = bisect_left(times, time)
         for matching in _days_from(expression, day):
@@ -100,7 +131,7 @@ def last_wall(expression: CronExpression, wall: int) -> Optional[int]:
     if wall < 0:
         return None
     day, time = divmod(min(wall, date.max.toordinal() * DAY - 1), DAY)
-    times = _times_of_day(expression.hour.values, expression.minute.values)
+    times = expression.minutes
     seconds = expression.second.values
     for matching in _days_until(expression, day):
         if matching < day:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, Optional
 
 from autocron.core.cron import CronExpression
-from autocron.core.cron_times import last_wall, walls_from
+from autocron.core.cron_times import first_wall, last_wall, walls_from
 from autocron.core.errors import InvalidSchedule
 from autocron.core.walltime import (
     DAY,
@@ -27,6 +27,7 @@ from autocron.core.walltime import (
     Arrivals,
     Change,
     ZoneClock,
+    stretch_at,
     to_datetime,
     to_instant,
 )
@@ -46,6 +47,9 @@ def next_run(expression: CronExpression, after: datetime, zone: tzinfo) -> Optio
     Raises:
         InvalidSchedule: ``after`` is no aware datetime.
     """
+    found = _plainly_next(expression, _instant("after", after), zone)
+    if found is not None:
+        return to_datetime(found)
     return next(occurrences(expression, after, zone), None)
 
 
@@ -115,6 +119,29 @@ def between(
     """
     end = _instant("until", until)
     return _until(occurrences(expression, after, zone), end)
+
+
+def _plainly_next(expression: CronExpression, after: int, zone: tzinfo) -> Optional[int]:
+    """Return the next instant where no change of the clock is near; None is no answer.
+
+    It is the same for fixed-time and wildcard schedules: what matches first on the wall comes
+    first, and comes once.
+    """
+    here = stretch_at(zone, after)
+    if here is None:
+        return None
+    wall = first_wall(expression, after + 1 + here.offset)
+    if wall is None:
+        return None
+    instant = wall - here.offset
+    if instant < here.end:
+        return instant
+    if after >= here.end - REACH:
+        return None
+    there = stretch_at(zone, instant)
+    if there is None or not there.start <= wall - there.offset < there.end:
+        return None
+    return wall - there.offset
 
 
 def _datetimes(found: Iterator[int]) -> Iterator[datetime]:
