@@ -37,6 +37,8 @@ def recover(store: PostgresStore, operations: Operations, silent_seconds: float)
     Raises:
         StoreError: The database can not be used.
     """
+    # procrastinate's own connections would wait half a minute for a server that is away.
+    store.server_time()
     with store.said("look for silent workers"):
         dead = asyncio.run(_dead_tickets(store.url, silent_seconds))
     taken: List[Task] = []

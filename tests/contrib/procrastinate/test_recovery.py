@@ -197,5 +197,5 @@ def test_a_ticket_that_could_not_be_used_comes_again(place, monkeypatch):
 
 def test_nobody_there_is_a_store_error():
     backend = postgres_backend("postgresql://nobody@127.0.0.1:1/x")
-    with pytest.raises(StoreError, match="can not look for silent workers"):
+    with pytest.raises(StoreError, match="see that the server runs and is reached"):
         recover(backend.store, backend.operations, 4.0)
