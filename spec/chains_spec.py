@@ -306,6 +306,20 @@ class DescribeAGroupWithAFollower:
         with pytest.raises(InvalidTask, match="then= waits for all of a group, and with unique="):
             fetch.options(unique=True).map("ab", then=gather)
 
+    def it_is_held_while_one_of_them_still_runs_in_another_worker(self, bench):
+        @bench.app.delay
+        def step(*given): ...
+
+        message = Message(bench.app.registry.all()[0].name, "[[],{}]")
+        _, (last,) = bench.engine().enqueue_all([message] * 2, [message])
+        engine, other = bench.engine("one"), bench.engine("other")
+        engine.tick()
+        other.tick()
+        assert engine.tick().finished.state is TaskState.SUCCEEDED
+        assert bench.task(last).after is not None
+        assert other.tick().finished.state is TaskState.SUCCEEDED
+        assert bench.task(last).after is None
+
 
 class DescribeAChain:
     def it_gives_each_what_the_one_before_returned(self, session, fetch, shrink, store):
