@@ -34,7 +34,7 @@ def measure(name: str, quick: bool) -> Figures:
     if name == FLOOR:
         return {"1 worker, per s": _floor(count)}
     if "Redis" in name or "RQ" in name:
-        count //= 4 if "Celery" in name else 10
+        count = max(2 * workload.EVERY, count // (4 if "Celery" in name else 10))
     measured = peer(name)
     measured.open()
     figures = {}
