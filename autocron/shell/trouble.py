@@ -27,12 +27,9 @@ class Trouble:
         text = str(error)
         if text in self._told or len(self._told) >= _MOST:
             return
-        if not self._told:
-            text_now = f"{text}; it is tried again until it can be done"
-        else:
-            text_now = text
+        more = "" if self._told else "; it is tried again until it can be done"
         self._told.add(text)
-        logger.error("%s: %s", self._path, text_now)
+        logger.error("%s: %s%s", self._path, text, more)
 
     def is_over(self) -> None:
         """Say, if there was trouble, that it is over."""

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,9 +18,12 @@ from autocron.contrib.procrastinate.backend import postgres_backend
 from autocron.contrib.procrastinate.house import House
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, TaskState
+from tests.processes.world import eventually
 
 ROOT = str(Path(__file__).resolve().parents[3])
 PATIENCE_SECONDS = 180.0
+# Each look is a query.
+_await = partial(eventually, seconds=PATIENCE_SECONDS, pause=0.05)
 
 
 @pytest.fixture
@@ -67,13 +70,6 @@ def _schedule(backend, text="* * * * * *", **changes):
     backend.declare([schedule])
 
 
-def _wait_for(what):
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < PATIENCE_SECONDS, "it did not happen"
-        time.sleep(0.05)
-
-
 def _fired(backend):
     return [task.occurrence_at for task in backend.list(name="shop.jobs:look")]
 
@@ -81,15 +77,15 @@ def _fired(backend):
 def test_each_occurrence_fires_once_whoever_freezes_and_comes_back(backend, start_host):
     hosts = [start_host() for _ in range(3)]
     _schedule(backend)
-    _wait_for(lambda: len(_fired(backend)) >= 3)
+    _await(lambda: len(_fired(backend)) >= 3, "three occurrences")
     for host in hosts:
         # Two go on; this one comes back to occurrences that have fired.
         os.kill(host.pid, signal.SIGSTOP)
         seen = len(_fired(backend))
-        _wait_for(lambda seen=seen: len(_fired(backend)) >= seen + 3)
+        _await(lambda seen=seen: len(_fired(backend)) >= seen + 3, "three without one host")
         os.kill(host.pid, signal.SIGCONT)
         seen = len(_fired(backend))
-        _wait_for(lambda seen=seen: len(_fired(backend)) >= seen + 2)
+        _await(lambda seen=seen: len(_fired(backend)) >= seen + 2, "two more with all")
     fired = _fired(backend)
     first, last = min(fired), max(fired)
     count = int((last - first).total_seconds()) + 1
@@ -106,9 +102,9 @@ def test_a_host_fires_expires_and_hears_of_schedules_of_others(backend):
     thread.start()
     try:
         expiring = backend.enqueue(Message("shop.mail:send", "[[],{}]", expires_seconds=0.1))
-        _wait_for(lambda: backend.get(expiring.id).state is TaskState.CANCELLED)
+        _await(lambda: backend.get(expiring.id).state is TaskState.CANCELLED, "it expires")
         _schedule(backend)
-        _wait_for(lambda: _fired(backend))
+        _await(lambda: _fired(backend), "an occurrence")
         with psycopg.connect(backend.store.url, autocommit=True) as connection:
             connection.execute("DELETE FROM procrastinate_jobs")
         assert House(backend.store).step() <= 1.0
