@@ -109,7 +109,10 @@ class Site:
         path = self.code / file
         text = path.read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
-        path.write_text(text.replace(old, new))
+        # At once: a worker that imported half of it would wait for the rest for some seconds.
+        whole = path.with_name(f"{path.name}.new")
+        whole.write_text(text.replace(old, new))
+        whole.replace(path)
 
     def touch(self, file: str) -> None:
         """Let a file look changed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -204,13 +203,13 @@ def test_a_worker_that_takes_much_memory_is_replaced(world: World) -> None:
 def test_the_task_in_hand_has_as_long_as_was_given_to_start(world: World) -> None:
     world.write_app("stop_grace=0.5")
     application = world.application()
+    # What stands there would be longer than the end is waited for.
+    assert set_option(world, "--set-stop-grace", "600").returncode == 0
     application.do("result = tasks.hold('it')")
     task_id = application.ask("result.id")
     world.await_marks("begin", "it")
-    ended_at = time.monotonic()
     application.end()
     world.await_end()
-    assert time.monotonic() - ended_at < 4.5
     assert world.task(task_id).state.value == "waiting"
 
 
