@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Dict, List, Optional
 
+from autocron.core.errors import StoreError
 from autocron.shell.private import check_folder
 
 # struct flock, as fcntl(2) lays it out: type, whence, start, length, pid.
@@ -86,6 +87,24 @@ class Lock:
         os.close(self._descriptor)
 
 
+def _opened(path: str, flags: int = 0) -> int:
+    """Open a lock file.
+
+    Raises:
+        FileNotFoundError: It is missing, or its folder is.
+        StoreError: It can not be opened; the message says why.
+    """
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"the lock file {path} can not be opened ({error.strerror}); give this user the right "
+            "to write it and its folder, and its disk some space"
+        ) from error
+
+
 def acquire(path: str) -> Optional[Lock]:
     """Take the exclusive lock on a file.
 
@@ -98,7 +117,7 @@ def acquire(path: str) -> Optional[Lock]:
     if _held.get(path) == os.getpid():
         return None
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _opened(path, os.O_CREAT)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -126,7 +145,7 @@ def holder(path: str) -> Optional[int]:
     if _held.get(path) == os.getpid():
         return os.getpid()
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = _opened(path)
     except FileNotFoundError:
         return None
     try:
@@ -168,7 +187,7 @@ class Share:
         self._descriptor: Optional[int] = self._take()
 
     def _take(self) -> int:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _opened(self._path, os.O_CREAT)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         return descriptor
 
@@ -191,7 +210,7 @@ def is_shared(path: str) -> bool:
     # Whoever else just asks is in our way for a moment, as we are in his; a share is there to stay.
     for pause_seconds in (0.001, 0.002, 0.0):
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = _opened(path)
         except FileNotFoundError:
             return False
         try:
@@ -209,7 +228,7 @@ def is_shared(path: str) -> bool:
 
 def wait_until_unshared(path: str) -> None:
     """Block until no process holds a share."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _opened(path, os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     finally:

@@ -111,6 +111,13 @@ class CallWaker:
             self._launch()
 
     def _launch(self) -> None:
+        try:
+            self._launch_unless_held()
+        except (OSError, AutocronError) as error:
+            # The call is stored; a later call, or start(), tries again.
+            logger.error("the workers could not be started: %s", error)
+
+    def _launch_unless_held(self) -> None:
         if holder(self._folder.supervisor) is not None:
             # One that does not listen yet will see what is stored; one that does not listen any
             # more will see our share, and stay.
@@ -122,11 +129,7 @@ class CallWaker:
             return
         self._futile += 1
         self._launched_at = now
-        try:
-            launch_supervisor(self._folder.database)
-        except OSError as error:
-            # The call is stored; a later call, or start(), tries again.
-            logger.error("the workers could not be started: %s", error)
+        launch_supervisor(self._folder.database)
 
 
 class AppService:

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { WRITES = 1, READS = 2, SYNCS = 4 };
+enum { WRITES = 1, READS = 2, SYNCS = 4, OPENS = 8 };
 
 static const struct {
     const char *name;
@@ -25,16 +26,16 @@ static const struct {
     {"full", ENOSPC, WRITES},
     {"broken", EIO, WRITES | READS | SYNCS},
     {"readonly", EROFS, WRITES},
+    {"forbidden", EACCES, OPENS},
 };
 
-/* Return the error with which something that is done to a file fails now, or 0. */
-static int fault(int descriptor, int what) {
+/* Return the error with which something that is done to a file of this path fails now, or 0. */
+static int fault_at(const char *where, int what) {
     const char *file = getenv("FAULT_FILE"), *path = getenv("FAULT_PATH");
     if (!file || !path) return 0;
-    char link[64], where[PATH_MAX] = "", name[32] = "";
+    char name[32] = "";
     int kept = errno, error = 0;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-    if (readlink(link, where, sizeof where - 1) > 0 && !strncmp(where, path, strlen(path))) {
+    if (!strncmp(where, path, strlen(path))) {
         int control = syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC);
         if (control >= 0) {
             if (syscall(SYS_read, control, name, sizeof name - 1) > 0)
@@ -46,6 +47,15 @@ static int fault(int descriptor, int what) {
     }
     errno = error ? error : kept;
     return error;
+}
+
+static int fault(int descriptor, int what) {
+    char link[64], where[PATH_MAX] = "";
+    int kept = errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    int is_known = readlink(link, where, sizeof where - 1) > 0;
+    errno = kept;
+    return is_known ? fault_at(where, what) : 0;
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -70,4 +80,18 @@ int fdatasync(int d) { return fault(d, SYNCS) ? -1 : REAL(fdatasync)(d); }
 int ftruncate(int d, off_t length) { return fault(d, WRITES) ? -1 : REAL(ftruncate)(d, length); }
 int ftruncate64(int d, off64_t length) {
     return fault(d, WRITES) ? -1 : REAL(ftruncate64)(d, length);
+}
+int open(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int mode = va_arg(rest, int);
+    va_end(rest);
+    return fault_at(path, OPENS) ? -1 : REAL(open)(path, flags, mode);
+}
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int mode = va_arg(rest, int);
+    va_end(rest);
+    return fault_at(path, OPENS) ? -1 : REAL(open64)(path, flags, mode);
 }

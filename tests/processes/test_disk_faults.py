@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import List
+from typing import Iterator, List
 
 import pytest
 
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.mostly_waits
 SHIM = Path(__file__).with_name("faulty_disk.c")
 # So long is looked at what a fault costs; whoever spins takes nearly all of it.
 FAULT_SECONDS = 3.0
+PAGE_BYTES = 4096
 
 # What a call comes to: nothing, or what the caller is told.
 TELLS = """
@@ -129,6 +132,110 @@ def test_work_goes_on_when_a_fault_of_the_disk_is_over(world: World, fault: str,
     assert len(world.marks("begin", "it")) == 1
     assert world.marks("touch", "refused") == []
     assert [world.supervisor, *world.workers] == serving
+    assert_sound(world)
+
+
+@needs_shim
+def test_what_is_open_stays_usable_when_rights_are_taken_away(world: World) -> None:
+    disk = Disk(world)
+    world.write_app(after=TELLS)
+    application = world.application()
+    (worker,) = world.await_workers()
+    assert application.ask("tasks.pid().get(60)") == worker
+
+    disk.begin("forbidden")
+    assert application.ask("tasks.pid().get(60)") == worker
+    world.kill(worker)
+    # The next one is not let in. What is called meanwhile waits.
+    application.do("later = tasks.pid()")
+    eventually(lambda: "a worker can not go on: the lock file" in world.said(), "it says why")
+    assert application.ask("later.status") == "waiting"
+
+    disk.end()
+    assert application.ask("later.get(60)") in world.workers
+    assert_sound(world)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with little room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", folder],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"NOT TESTED on a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_disk_that_is_really_full_is_told_and_survived(tmp_path: Path, small_disk: Path) -> None:
+    world = World(tmp_path, database=str(small_disk / "project.db"))
+    try:
+        world.write_app(after=TELLS)
+        application = world.application()
+        assert application.ask("tasks.add(1, 2).get(60)") == 3
+        serving = [world.await_supervisor(), *world.await_workers()]
+        (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+        # Some of the log was written before, and is written again first.
+        stored = application.ask(
+            "[told(lambda: tasks.touch('it')) for _ in range(2000)].count(None)"
+        )
+        told = application.ask("told(lambda: tasks.touch('it'))")
+        assert "the disk is full" in told
+        assert application.ask("autocron.schedules()") == []
+
+        (small_disk / "other").unlink()
+        world.await_marks("touch", "it", count=stored)
+        assert application.ask("tasks.add(1, 2).get(60)") == 3
+        assert len(world.marks("touch", "it")) == stored
+        assert [world.supervisor, *world.workers] == serving
+        assert_said_once(world)
+        assert_sound(world)
+    finally:
+        world.close(has_failed=True)
+
+
+def test_damaged_pages_are_told_and_a_copy_helps(world: World) -> None:
+    world.write_app(after=TELLS)
+    application = world.application()
+    (worker,) = world.await_workers()
+    application.ask("[tasks.touch('x' * 4000).get(60) for _ in range(50)] and 0")
+    copy = str(world.folder / "copy.db")
+    ask = [sys.executable, "-m", "autocron", world.database]
+    subprocess.run([*ask, "--backup", copy], env=world.environment, check=True)
+    connection = sqlite3.connect(world.database)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    with open(world.database, "r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(os.urandom(os.path.getsize(world.database) - PAGE_BYTES))
+
+    # Those who have read the pages before may go on with what they have read.
+    answer = application.ask("told(lambda: tasks.touch('it'))")
+    assert answer is None or "the file is damaged" in answer
+    world.kill(worker)
+    eventually(lambda: "the file is damaged" in world.said(), "somebody says that it is damaged")
+    answer = application.ask("told(lambda: tasks.touch('it'))")
+    assert answer is None or "the file is damaged" in answer
+    found = subprocess.run(
+        [*ask, "--verify"], env=world.environment, capture_output=True, check=False
+    )
+    assert found.returncode == 1
+
+    # As it is told: it is stopped, and the copy takes its place.
+    application.end()
+    world.await_end()
+    for end in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(world.database + end)
+    os.replace(copy, world.database)
+    assert world.application().ask("tasks.add(1, 2).get(60)") == 3
+    world.store.close()
+    assert len(world.store.find()) == 51
     assert_sound(world)
 
 
