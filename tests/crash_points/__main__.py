@@ -14,6 +14,9 @@ from typing import List, Tuple
 from tests.crash_points import processes, store
 from tests.crash_points.processes import Step
 
+# All of them take an hour.
+_TELL_EVERY = 50
+
 
 def main() -> int:
     """Do what the command line says; 1 is that a promise was broken."""
@@ -83,14 +86,19 @@ def _cut_processes(folder: Path, chance: random.Random, options: argparse.Namesp
             return processes.cut(numbered[1], Path(own))
 
     with ThreadPoolExecutor(options.at_once) as pool:
-        found = list(pool.map(cut, enumerate(steps)))
-    reached = sum(each.was_reached for each in found)
-    print(
-        f"processes: {reached} of {len(steps)} points were reached and cut, in "
-        f"{time.monotonic() - began:.0f} s",
-        flush=True,
-    )
-    return [why for each in found for why in each.broken]
+        reached = 0
+        broken: List[str] = []
+        for number, found in enumerate(pool.map(cut, enumerate(steps)), 1):
+            reached += found.was_reached
+            broken += found.broken
+            if number % _TELL_EVERY == 0 or number == len(steps):
+                print(
+                    f"processes: {reached} of {number} points were reached and cut, of "
+                    f"{len(steps)} in all, {len(broken)} things broken, in "
+                    f"{time.monotonic() - began:.0f} s",
+                    flush=True,
+                )
+    return broken
 
 
 if __name__ == "__main__":
