@@ -20,7 +20,7 @@ CRON = "action from the cron job"
 _TASK_SECONDS = 2.0
 # So many tasks are not all done while a server ends. They are asked for at once, for if one answer
 # took as long as a task, none would ever wait.
-_PENDING = 4
+_PENDING = 8
 _AT_ONCE = 6
 _BATCHES = 5
 
@@ -88,7 +88,6 @@ class Life:
 
     def runs_what_was_pending(self) -> None:
         """After a restart what was pending runs, though nobody asks for a page."""
-        self._steer("--resume")
         self.site.start()
         self._await_all_done()
 
@@ -98,7 +97,6 @@ class Life:
         self.site.signal(signal.SIGKILL, group=True)
         self.site.await_end()
         self._assert_pending()
-        self._steer("--resume")
         self.site.start()
         self._await_all_done()
 
@@ -117,7 +115,7 @@ class Life:
     def calls_in_place_when_locked(self) -> None:
         """With the lock on nothing is started, and the call runs in place."""
         site = self.site
-        self._steer("--set-autocron-lock", "on")
+        site.call("autocron", site.plan.database, "--set-autocron-lock", "on")
         stored, printed = len(site.tasks("do_this_later")), site.lines(LATER)
         site.start()
         before = time.monotonic()
@@ -164,8 +162,6 @@ class Life:
                     asked.result()
                 if self._states().count("waiting") >= _PENDING:
                     break
-        # However long the server takes to leave, it has not done them by then.
-        self._steer("--pause")
         self._requests = len(self._states())
 
     def _assert_pending(self) -> None:
@@ -173,9 +169,6 @@ class Life:
         assert len(states) == self._requests
         assert "waiting" in states
         assert "running" not in states
-
-    def _steer(self, *options: str) -> None:
-        self.site.call("autocron", self.site.plan.database, *options)
 
     def _states(self) -> List[str]:
         return [task.state.value for task in self.site.tasks("do_this_later")]

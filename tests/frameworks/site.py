@@ -6,6 +6,7 @@ whatever its name is and whoever its parent.
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -13,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +165,8 @@ class Site:
         def ask() -> str:
             try:
                 return self.get(path)
-            except (urllib.error.URLError, OSError):
+            except (OSError, http.client.HTTPException):
+                # It is not there yet, or left in the midst of its answer.
                 return ""
 
         return eventually(ask, "an answer of the web server", pause=0.1)

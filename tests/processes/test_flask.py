@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
-import urllib.error
 import urllib.request
 
 import flask
@@ -44,7 +44,8 @@ def _get(port: int) -> str:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
                 return answer.read().decode()  # type: ignore[no-any-return]
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):
+            # It is not there yet, or left in the midst of its answer.
             return ""
 
     return eventually(ask, "an answer of the web server", pause=0.1)
