@@ -264,14 +264,19 @@ class Site:
         return [task for task in self.store.find() if task.name.endswith(f":{function}")]
 
     def await_succeeded(self, function: str, count: int) -> List[Task]:
-        """Wait until so many tasks of a function have succeeded, and none waits any more."""
+        """Wait until so many tasks of a function have succeeded; for each as long as for one."""
+        for number in range(1, count + 1):
+            eventually(
+                lambda: self._succeeded(function) >= number,
+                f"{number} of {count} tasks have succeeded",
+                pause=0.1,
+            )
+        tasks = self.tasks(function)
+        assert len(tasks) == count, tasks
+        return tasks
 
-        def look() -> bool:
-            states = [task.state.value for task in self.tasks(function)]
-            return len(states) == count and set(states) == {"succeeded"}
-
-        eventually(look, f"{count} tasks have succeeded", pause=0.1)
-        return self.tasks(function)
+    def _succeeded(self, function: str) -> int:
+        return [task.state.value for task in self.tasks(function)].count("succeeded")
 
     # -- the end --------------------------------------------------------------------------------
 
