@@ -42,15 +42,20 @@ def enqueue():
 
 def wait():
     """Wait for all of them, and for an occurrence; a call now and then, as an application makes."""
-    ids = [task_id for _, *ids in lines("accepted") for task_id in ids]
-    results = [autocron.get_result(task_id) for task_id in ids]
+    ended = set()
     rounds = 0
-    while not (all(result.is_ready for result in results) and lines("ticks")):
+    while not (is_all_ended(ended) and lines("ticks")):
         time.sleep(0.02)
         rounds += 1
         if rounds % 25 == 0:
-            results.append(chores.touch(rounds))
-            note("accepted", "touch", results[-1].id)
+            note("accepted", "touch", chores.touch(rounds).id)
+
+
+def is_all_ended(ended):
+    """Tell whether all has ended that was called up to now, by tasks too; notes what has."""
+    for _, *ids in lines("accepted"):
+        ended.update(i for i in ids if i not in ended and autocron.get_result(i).is_ready)
+    return all(i in ended for _, *ids in lines("accepted") for i in ids)
 
 
 if __name__ == "__main__":

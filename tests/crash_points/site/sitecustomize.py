@@ -46,12 +46,19 @@ def cut():
         flag = os.open(f"{_HERE}/cut", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
-    dying = others() if _POINT["all"] else []
+    dying = [os.getpid()]
+    if _POINT["all"]:
+        # By a process of its own: this one may be about to end, and would leave others stopped.
+        if os.fork():
+            while True:
+                signal.pause()
+        dying = others()
+        for pid in dying:
+            send(pid, signal.SIGSTOP)
+    os.write(flag, " ".join([role(), *map(str, dying)]).encode())
     for pid in dying:
-        send(pid, signal.SIGSTOP)
-    os.write(flag, " ".join([role(), *map(str, dying), str(os.getpid())]).encode())
-    for pid in [*dying, os.getpid()]:
         send(pid, signal.SIGKILL)
+    os._exit(0)
 
 
 def send(pid, number):
