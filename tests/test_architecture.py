@@ -129,6 +129,16 @@ ARROWS = {
         "autocron.shell",
         "autocron.zones",
     },
+    # where a URL asks for it, and only then
+    "autocron.shell.kinds": {
+        "autocron.contrib.procrastinate.extra",
+        "autocron.contrib.procrastinate.hosts",
+        "autocron.core",
+        "autocron.engine",
+        "autocron.operations",
+        "autocron.ports",
+        "autocron.shell",
+    },
     # pretends; of the shell it takes what it need not pretend
     "autocron.testing": {
         "autocron.app",

@@ -20,7 +20,6 @@ from autocron.shell.admin import (
     open_existing,
     open_or_create,
 )
-from autocron.shell.clock import SystemClock
 from autocron.shell.listing import ENDED
 from autocron.shell.operating import Refused, Unknown
 from autocron.shell.printable import one_line
@@ -45,7 +44,7 @@ def run(words: List[str]) -> int:
         if request.options.verify:
             return verifying.run(request.options)
         open_database = open_or_create if request.changes else open_existing
-        admin = open_database(name, SystemClock())
+        admin = open_database(name)
     except MissingDatabase as error:
         raise MissingDatabase(error.path, _hint(name, error.path)) from None
     except StartError as error:  # the name itself
@@ -94,10 +93,10 @@ def _hint(word: str, path: str) -> str:
 
 def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
     now = admin.clock.now()
-    document: Dict[str, Any] = as_json.head(admin.path, now)
+    document: Dict[str, Any] = as_json.head(admin.shown, now)
     is_json = request.options.json
     if not is_json:
-        screen.say(admin.path, "bold")
+        screen.say(admin.shown, "bold")
     count = 0
     for kind in request.lists:
         if kind == "info":

@@ -17,7 +17,7 @@ from autocron.ports import Stats
 if TYPE_CHECKING:
     from autocron.shell.admin import Listed, TaskList
     from autocron.shell.application import Application
-    from autocron.shell.overview import Overview, Planned, QueueInfo, WorkerProcess
+    from autocron.shell.overview import HostInfo, Overview, Planned, QueueInfo, WorkerProcess
     from autocron.shell.statistics import Figures, Statistics
 
 Document = Dict[str, Any]
@@ -36,6 +36,7 @@ def info(overview: Overview, now: datetime) -> Document:
         "application": _application(overview),
         "supervisor": None if processes.supervisor is None else {"pid": processes.supervisor},
         "workers": [_worker(worker) for worker in processes.workers],
+        "hosts": [_host(one) for one in overview.hosts],
         "schedules": [_planned(one) for one in overview.schedules],
         "queues": [_queue(one, now) for one in overview.queues],
         "paused": paused(overview.paused),
@@ -105,6 +106,18 @@ def paused(queues: FrozenSet[str]) -> Document:
 def schedule(found: Sequence[Schedule]) -> Optional[Document]:
     """Return a schedule that was changed; None if it is not there any more."""
     return {"key": found[0].key, "is_enabled": found[0].is_enabled} if found else None
+
+
+def _host(one: HostInfo) -> Document:
+    return {
+        "name": one.host.name,
+        "is_this": one.host.is_this,
+        "silent_seconds": round(one.host.silent_seconds, 3),
+        "workers": [
+            {"name": name, "task": _task(one.tasks[name]) if name in one.tasks else None}
+            for name in one.host.workers
+        ],
+    }
 
 
 def _figures(one: Figures) -> Document:

@@ -20,7 +20,7 @@ def change(admin: Admin, changes: Mapping[str, Optional[str]], screen: Screen) -
         screen: Where to say it.
     """
     changed = admin.change(changes)
-    screen.say(admin.path, "bold")
+    screen.say(admin.shown, "bold")
     screen.table(
         [
             [
@@ -61,7 +61,7 @@ def delete(admin: Admin, screen: Screen, is_sure: bool) -> int:
     counts = admin.overview().stats.counts
     waiting = counts[TaskState.WAITING] + counts[TaskState.RUNNING]
     ended = sum(counts.values()) - waiting
-    what = f"{admin.path} with {waiting} waiting and {ended} ended tasks"
+    what = f"{admin.shown} with {waiting} waiting and {ended} ended tasks"
     if not is_sure and not is_confirmed(f"Delete {what}? [y/N] "):
         print("autocron: nothing is deleted (for scripts: --yes)", file=sys.stderr)
         return 1

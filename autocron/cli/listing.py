@@ -24,7 +24,7 @@ from autocron.core.workforce import total
 
 if TYPE_CHECKING:
     from autocron.shell.admin import Listed, TaskList
-    from autocron.shell.overview import Overview, Planned, QueueInfo
+    from autocron.shell.overview import HostInfo, Overview, Planned, QueueInfo
 
 # Columns that are left out where they would say the same in each row.
 _IDLE = {"queue": DEFAULT_QUEUE, "priority": "0", "attempt": "1", "progress": "", "note": ""}
@@ -94,10 +94,24 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
         doing = "idle" if task is None else f"{task.name} {lasting(task.started_at, now)}"
         where = "" if worker.queues is None else f" (queues {', '.join(worker.queues)})"
         rows.append(["", f"pid {worker.pid}{where}  {doing}".rstrip()])
+    for one in overview.hosts:
+        rows += _host_rows(one, now)
     held = sum(1 for worker in processes.workers if worker.task is not None)
+    held += sum(len(one.tasks) for one in overview.hosts if not one.host.is_this)
     lost = overview.stats.counts[TaskState.RUNNING] - held
     if lost > 0:
         rows.append(["", f"{lost} running of a worker that is gone: taken back by a supervisor"])
+    return rows
+
+
+def _host_rows(one: HostInfo, now: datetime) -> List[List[str]]:
+    """Tell of one of several hosts, and what its workers do; of this one's more is said above."""
+    host = one.host
+    count = f"{len(host.workers)} worker{'' if len(host.workers) == 1 else 's'}"
+    rows = [["host", f"{host.name}  {count}{', this host' if host.is_this else ''}"]]
+    if not host.is_this:
+        for name, task in one.tasks.items():
+            rows.append(["", f"{name}  {task.name} {lasting(task.started_at, now)}".rstrip()])
     return rows
 
 

@@ -36,7 +36,7 @@ def run(admin: Admin, request: Request, screen: Screen) -> int:
     if operation in TASK_VERBS:
         return _on_tasks(admin, operation, request, screen)
     word = getattr(request.options, operation)
-    document = as_json.head(admin.path, admin.clock.now())
+    document = as_json.head(admin.shown, admin.clock.now())
     notes: List[str]
     if operation in ("pause", "resume"):
         notes = _on_queue(admin, operation, None if word == ALL_QUEUES else word)
@@ -74,7 +74,7 @@ def _on_tasks(admin: Admin, verb: str, request: Request, screen: Screen) -> int:
                 say_which_task(admin, request.only.task, screen)
             return 0
     if options.json:
-        document = as_json.head(admin.path, admin.clock.now())
+        document = as_json.head(admin.shown, admin.clock.now())
         # What runs has only been asked to end.
         asked = [task for task in done.tasks if verb == CANCEL and not task.state.is_final]
         document[past] = [task.id for task in done.tasks if task not in asked]

@@ -69,7 +69,7 @@ def _draw(admin: Admin, seconds: float) -> int:
 
 def _document(admin: Admin, now: datetime) -> Dict[str, Any]:
     return {
-        **as_json.head(admin.path, now),
+        **as_json.head(admin.shown, now),
         "info": as_json.info(admin.overview(), now),
         "results": as_json.results(admin.listed(ENDED, _LATEST)),
         "ended_last_minute": admin.ended_within(60.0),
@@ -81,7 +81,7 @@ def _picture(admin: Admin, now: datetime, seconds: float) -> str:
     screen = Screen(text, terminal=sys.stdout)
     overview = admin.overview()
     counts, ended = overview.stats.counts, admin.ended_within(60.0)
-    screen.say(f"{admin.path}  {local(now)}", "bold")
+    screen.say(f"{admin.shown}  {local(now)}", "bold")
     screen.say(f"every {seconds:g} s; q or Ctrl-C ends", "dim")
     screen.say()
     screen.say(

@@ -15,13 +15,22 @@ from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION, next_version
-from autocron.ports import Clock
 from autocron.shell.deleting import delete
+from autocron.shell.kinds import Kind, kind_of
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
 from autocron.shell.operating import Operator
-from autocron.shell.overview import Overview, Planned, Processes, processes, queues, schedules
+from autocron.shell.overview import (
+    Overview,
+    Planned,
+    Processes,
+    hosts,
+    processes,
+    queues,
+    schedules,
+)
 from autocron.shell.ownership import RunFolder
 from autocron.shell.paths import database_path
+from autocron.shell.remote import is_url, shown
 from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.statistics import Statistics, statistics
@@ -68,15 +77,16 @@ class Admin:
     """One database as its administrator sees it.
 
     Arguments:
-        store: The database.
-        clock: The source of time.
+        kind: The database.
+        folder: Its run folder.
     """
 
-    def __init__(self, store: SQLiteStore, clock: Clock) -> None:
-        self.store = store
-        self.path = store.path
-        self.clock = clock
-        self._folder = RunFolder(store.path)
+    def __init__(self, kind: Kind, folder: RunFolder) -> None:
+        self.store = store = kind.store()
+        self.kind = kind
+        self.shown = kind.shown
+        self.clock = clock = kind.clock
+        self._folder = folder
         self._served = Served(self._folder)
         self.operator = Operator(store, self._folder, clock)
 
@@ -91,6 +101,7 @@ class Admin:
             application=application,
             modules=tuple(modules),
             processes=processes(self.store, self._folder),
+            hosts=hosts(self.kind, self.store),
             schedules=schedules(self.store, now),
             stats=self.store.stats(now),
             queues=queues(self.store, paused, now),
@@ -185,28 +196,36 @@ class Admin:
         Raises:
             StoreError: A process uses it, or a file can not be removed.
         """
+        if not isinstance(self.store, SQLiteStore):
+            raise StoreError(
+                f"{self.shown} is not deleted from here, since other hosts may use it; stop them, "
+                "and drop the tables that begin with autocron_ and procrastinate_, or the database"
+            )
         delete(self.store, self._folder)
 
 
-def open_existing(name: str, clock: Clock) -> Admin:
+def open_existing(name: str) -> Admin:
     """Open a database that exists.
 
     Arguments:
         name: As ``start()`` takes it.
-        clock: The source of time.
 
     Raises:
         StartError: The name can be no database.
         MissingDatabase: There is none of that name.
         StoreError: It can not be used.
     """
-    store = SQLiteStore(existing_path(name))
-    store.open(create=False)
-    return Admin(store, clock)
+    path = _path(name, make_folder=False) if is_url(name) else existing_path(name)
+    return _opened(name, path, create=False)
 
 
 def existing_path(name: str) -> str:
-    """Return the path of a database that is there; arguments and errors as open_existing()."""
+    """Return the path of a file that is there; arguments and errors as open_existing()."""
+    if is_url(name):
+        raise StoreError(
+            f"{shown(name)} is no file; PostgreSQL's own tools are for that, such as pg_dump and "
+            "pg_amcheck"
+        )
     path = _path(name, make_folder=False)
     if not os.path.lexists(path):
         raise MissingDatabase(path)
@@ -216,11 +235,16 @@ def existing_path(name: str) -> str:
     return path
 
 
-def open_or_create(name: str, clock: Clock) -> Admin:
+def open_or_create(name: str) -> Admin:
     """Open a database, creating it if it is missing; arguments and errors as open_existing()."""
-    store = SQLiteStore(_path(name, make_folder=True))
-    store.open(create=True)
-    return Admin(store, clock)
+    return _opened(name, _path(name, make_folder=not is_url(name)), create=True)
+
+
+def _opened(name: str, path: str, create: bool) -> Admin:
+    folder = RunFolder(path)
+    admin = Admin(kind_of(folder, name if is_url(name) else None), folder)
+    admin.store.open(create)
+    return admin
 
 
 class MissingDatabase(StoreError):

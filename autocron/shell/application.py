@@ -12,10 +12,6 @@ from autocron.core.workforce import Workers
 from autocron.registry import main_module, main_module_name
 from autocron.shell.launch import python_executable
 
-# Under this name the store keeps a mark of the latest start by a new process.
-START = "start"
-
-
 # What may change under workers that go on.
 _TERMS: Mapping[str, Any] = dict.fromkeys(
     ("workers", "max_tasks_per_worker", "max_memory_mb", "stop_grace")

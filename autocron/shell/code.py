@@ -21,9 +21,9 @@ from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
 from autocron.firing import SERVICE
 from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
-from autocron.shell.application import START, Application, django_settings
+from autocron.shell.application import Application, django_settings
 from autocron.shell.crew import fingerprint
-from autocron.shell.served import Served
+from autocron.shell.served import Served, alone
 from autocron.shell.service import declared
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Code:
     Arguments:
         app: The App whose decorators the modules use.
         application: What the application has told of itself.
-        store: Tells of starts by new processes, and which errors were shown.
-        served: Tells the names of its modules, and what the latest start has said of it.
+        store: Tells which errors were shown.
+        served: Tells the names of its modules, and of starts by new processes.
         clock: Measures when an import that has failed is tried again.
     """
 
@@ -55,7 +55,7 @@ class Code:
         self._application = application
         self._store = store
         self._served = served
-        self._start: Optional[str] = None
+        self._start: Optional[Tuple[int, int]] = None
         self._clock = clock
         self._missing: Set[str] = set()
         # Those that could not be imported, and when that is tried again.
@@ -187,7 +187,7 @@ class Code:
         seen -= set(self._failed)
         backend.declare(declared(self.app, now), complete_for=seen)
         if self._missing:
-            with self._store.transaction():
+            with alone(self._store):
                 known, modules = self._served.read()
                 if known is not None:
                     self._served.write(known, set(modules) - self._missing)
@@ -240,8 +240,7 @@ class Code:
 
         It is looked into once for each start by a new process.
         """
-        settings = self._store.settings()
-        start = settings.get(START)
+        start = self._served.mark()
         if start == self._start:
             return False
         self._start = start

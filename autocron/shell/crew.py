@@ -49,12 +49,19 @@ class Crew:
         clock: Measures graces and rests.
         wake: The socket on which the workers are woken.
         news: What the hooks of the application are to be told by a worker.
+        draw_name: Draws the name of a new worker.
     """
 
     def __init__(
-        self, folder: RunFolder, clock: SystemClock, wake: socket.socket, news: News
+        self,
+        folder: RunFolder,
+        clock: SystemClock,
+        wake: socket.socket,
+        news: News,
+        draw_name: Callable[[], str],
     ) -> None:
         self._folder = folder
+        self._draw_name = draw_name
         self._news = news
         self._clock = clock
         self._wake = wake
@@ -134,7 +141,7 @@ class Crew:
         return self._rest_until is None
 
     def _hire(self, application: Application, queues: Optional[Tuple[str, ...]]) -> None:
-        name = os.urandom(4).hex()
+        name = self._draw_name()
         ours, theirs = socket.socketpair()
         try:
             process = spawn_worker(

@@ -21,12 +21,11 @@ from autocron.core.workforce import Workers
 from autocron.shell.application import apart
 from autocron.shell.clock import SystemClock
 from autocron.shell.code import DJANGO_PROJECT
+from autocron.shell.kinds import opened, prepared
 from autocron.shell.output import guard_output, log_to_stderr
 from autocron.shell.ownership import Lock, RunFolder, Share, acquire, holder, is_shared
 from autocron.shell.paths import database_path
-from autocron.shell.private import check_database
 from autocron.shell.service import begin_service
-from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.supervisor import Supervisor
 
 logger = logging.getLogger("autocron")
@@ -140,13 +139,13 @@ def run(name: str, wanted: Wanted) -> int:
     guard_output()
     log_to_stderr(logging.INFO)
     path = database_path(name)
-    check_database(path)
-    store = SQLiteStore(path)
-    store.open(create=True)
-    check_database(path)
+    kind = prepared(name, path)
+    store = opened(kind)
     settings = Settings.read(store.settings())
     if settings.autocron_lock:
-        raise StartError(f"{path} is locked; unlock it: autocron {name} --set-autocron-lock off")
+        raise StartError(
+            f"{kind.shown} is locked; unlock it: autocron {name} --set-autocron-lock off"
+        )
     folder = RunFolder(path)
     folder.make()
     lock = _acquire(folder, SystemClock(), settings.stop_grace + _LEAVING_SECONDS)
@@ -154,7 +153,7 @@ def run(name: str, wanted: Wanted) -> int:
         logger.error(
             "%s is served already, by the supervisor with pid %s; an application whose workers run "
             "apart calls autocron.start(…, workers=0)",
-            path,
+            kind.shown,
             holder(folder.supervisor),
         )
         return IS_RUN_ALREADY
@@ -162,12 +161,12 @@ def run(name: str, wanted: Wanted) -> int:
         app=wanted.app, workers=wanted.workers, tz=wanted.tz, serializer=wanted.serializer
     )
     share = begin_service(
-        store, folder, application, lambda: Share(folder.application), wanted.modules
+        kind, store, folder, application, lambda: Share(folder.application), wanted.modules
     )
     store.close()
     # It is meant for this process, and not for tasks and their children.
     foreground = Foreground(wanted, share, os.environ.pop("NOTIFY_SOCKET", None))
-    logger.info("serving %s in the foreground, pid %d", path, os.getpid())
+    logger.info("serving %s in the foreground, pid %d", kind.shown, os.getpid())
     Supervisor(path, foreground).run(lock)
     if foreground.broken:
         logger.error(

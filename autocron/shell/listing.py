@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.task import Task, TaskState
+from autocron.shell.local import AskedStore
 from autocron.shell.queries import STATE, TASK
 from autocron.shell.rows import microseconds
-from autocron.shell.sqlite import SQLiteStore
 
 UNFINISHED = (TaskState.RUNNING, TaskState.WAITING)
 ENDED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)
@@ -54,9 +54,11 @@ class Filter:
         clauses = [STATE[state]]
         values: Dict[str, Any] = {}
         if self.task is not None:
-            clauses.append("(name = :name OR substr(name, :end) IN (:after_colon, :after_dot))")
-            values["name"] = self.task
-            values["end"] = -len(self.task) - 1
+            clauses.append(
+                "(name = :name OR (length(name) > :length"
+                " AND substr(name, length(name) - :length) IN (:after_colon, :after_dot)))"
+            )
+            values["name"], values["length"] = self.task, len(self.task)
             values["after_colon"], values["after_dot"] = f":{self.task}", f".{self.task}"
         if self.queue is not None:
             clauses.append("queue = :queue")
@@ -68,12 +70,14 @@ class Filter:
             clauses.append(f"{_SINCE[state]} > :newer_than")
             values["newer_than"] = _before(now, self.newer_than_seconds)
         if self.search is not None:
-            clauses.append("(instr(name, :search) OR substr(id, 1, :length) = :search)")
-            values["search"], values["length"] = self.search, len(self.search)
+            clauses.append("(instr(name, :search) > 0 OR substr(id, 1, :begins) = :search)")
+            values["search"], values["begins"] = self.search, len(self.search)
         return " AND ".join(clauses), values
 
 
 EVERYTHING = Filter()
+# More than there are.
+_MOST = 2**62
 
 
 def _before(now: datetime, seconds: float) -> int:
@@ -81,7 +85,7 @@ def _before(now: datetime, seconds: float) -> int:
 
 
 def listed(
-    store: SQLiteStore,
+    store: AskedStore,
     states: Sequence[TaskState],
     now: datetime,
     only: Filter = EVERYTHING,
@@ -108,44 +112,45 @@ def listed(
             f"SELECT {TASK} FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {condition} "
             f"ORDER BY {_ORDER[state]} LIMIT :limit) ORDER BY {_ORDER[state]}"
         )
-        found += store.tasks_of("list tasks", sql, {**values, "limit": limit})
+        values["limit"] = _MOST if limit < 0 else limit
+        found += store.tasks_of("list tasks", sql, values)
     if len(states) > 1:
         found.sort(key=lambda task: task.finished_at or task.enqueued_at, reverse=True)
     return found if limit < 0 else found[:limit]
 
 
 def listed_ids(
-    store: SQLiteStore, states: Sequence[TaskState], now: datetime, only: Filter = EVERYTHING
+    store: AskedStore, states: Sequence[TaskState], now: datetime, only: Filter = EVERYTHING
 ) -> List[str]:
     """Return the ids of tasks in some states, oldest first."""
     found: List[Tuple[int, str]] = []
     for state in states:
         condition, values = only.condition(state, now)
-        found += store.read("list tasks", f"SELECT seq, id FROM tasks WHERE {condition}", values)
+        found += store.ask("list tasks", f"SELECT seq, id FROM tasks WHERE {condition}", values)
     return [task_id for _, task_id in sorted(found)]
 
 
 def count(
-    store: SQLiteStore, states: Iterable[TaskState], now: datetime, only: Filter = EVERYTHING
+    store: AskedStore, states: Iterable[TaskState], now: datetime, only: Filter = EVERYTHING
 ) -> int:
     """Return how many tasks are in some states."""
     total = 0
     for state in states:
         condition, values = only.condition(state, now)
         sql = f"SELECT count(*) FROM tasks WHERE {condition}"
-        total += store.read("count tasks", sql, values)[0][0]
+        total += store.ask("count tasks", sql, values)[0][0]
     return total
 
 
-def ids_that_begin(store: SQLiteStore, start: str, limit: int) -> List[str]:
+def ids_that_begin(store: AskedStore, start: str, limit: int) -> List[str]:
     """Return ids that begin with a text, at most so many, in their order."""
     # Above all ids that begin so: no character of an id is that high.
     sql = "SELECT id FROM tasks WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-    rows = store.read("look for an id", sql, (start, f"{start}\U0010ffff", limit))
+    rows = store.ask("look for an id", sql, (start, f"{start}\U0010ffff", limit))
     return [task_id for (task_id,) in rows]
 
 
-def names(store: SQLiteStore) -> List[str]:
+def names(store: AskedStore) -> List[str]:
     """Return the names of all task functions that the database has heard of."""
-    sql = "SELECT name FROM tasks UNION SELECT name FROM schedules ORDER BY name"
-    return [name for (name,) in store.read("list the task functions", sql)]
+    sql = "SELECT name FROM tasks UNION SELECT name FROM schedules"
+    return sorted(name for (name,) in store.ask("list the task functions", sql))

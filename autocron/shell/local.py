@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, Iterable, List, Optional, Protocol, Sequence, Tuple, TypeVar, Union
+from typing import Any, Generic, Iterable, List, Optional, Protocol, Sequence, Tuple, TypeVar, Union
 
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
 from autocron.operations import Operations
 from autocron.ports import Stats, Store
+from autocron.shell.database import Values
 from autocron.shell.sqlite import SQLiteStore
 
 
-class OpenedStore(Store, Protocol):
-    """A store that is opened."""
+class KeptStore(Store, Protocol):
+    """A store that lasts."""
 
-    def open(self) -> None:
-        """Make it usable, creating it if it is missing; may be repeated."""
+    def open(self, create: bool = True) -> None:
+        """Make it usable; may be repeated.
+
+        Arguments:
+            create: Whether to create it if it is missing.
+        """
+        ...
+
+    @property
+    def replacements(self) -> int:
+        """How often another one was found in its place."""
         ...
 
 
-Kept = TypeVar("Kept", bound=OpenedStore)
+class AskedStore(KeptStore, Protocol):
+    """A store to which an administrator's questions can be put.
+
+    They are written in the SQL that SQLite has in common with others, over the tables ``tasks`` and
+    ``schedules``.
+    """
+
+    def ask(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
+        """Return the rows of a question.
+
+        Arguments:
+            doing: What is done by it, for the error message: ``"count tasks"``.
+            sql: The question.
+            values: The values for its ``?``, or, by name, for its ``:name``.
+        """
+        ...
+
+    def tasks_of(self, doing: str, sql: str, values: Values = ()) -> List[Task]:
+        """Return the tasks of a question for :data:`autocron.shell.queries.TASK`."""
+        ...
+
+    def discard(self, task: Task) -> bool:
+        """Remove a task if it is as it was read; tell whether it was."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=KeptStore)
 
 
 class StoreBackend(Generic[Kept]):

@@ -19,8 +19,8 @@ from autocron.operations import Operations
 from autocron.ports import Clock
 from autocron.shell.chance import draw, new_id
 from autocron.shell.listing import Filter, ids_that_begin, listed_ids
+from autocron.shell.local import AskedStore
 from autocron.shell.ownership import RunFolder
-from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.wakeup import Sender
 
 # Fewer characters would name a task by chance.
@@ -52,7 +52,6 @@ _SUCCEEDED = {
     DISCARD: "; its result goes by itself, after the result-ttl",
 }
 _COMES_TO = {RETRY: TaskState.WAITING, CANCEL: TaskState.CANCELLED}
-_DISCARD = "DELETE FROM tasks WHERE id = ? AND revision = ?"
 
 
 class Refused(AutocronError):
@@ -120,7 +119,7 @@ class Operator:
         clock: The source of time.
     """
 
-    def __init__(self, store: SQLiteStore, folder: RunFolder, clock: Clock) -> None:
+    def __init__(self, store: AskedStore, folder: RunFolder, clock: Clock) -> None:
         self._store = store
         self._folder = folder
         self._clock = clock
@@ -235,7 +234,7 @@ class Operator:
 
     def _do(self, verb: str, task: Task, kill: bool) -> Task:
         if verb == DISCARD:
-            self._store.write(f"discard task {task.id}", _DISCARD, (task.id, task.revision))
+            self._store.discard(task)
             return task
         if verb == RETRY:
             self._operations.retry(task.id)

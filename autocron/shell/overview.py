@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from autocron.core.cron import parse
 from autocron.core.errors import AutocronError
@@ -14,14 +14,16 @@ from autocron.core.settings import Settings
 from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Stats
 from autocron.shell.application import Application
+from autocron.shell.kinds import Host, Kind
+from autocron.shell.local import AskedStore
 from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
 from autocron.shell.rows import instant, microseconds
-from autocron.shell.sqlite import SQLiteStore
 from autocron.zones import load_zone
 
 # A walk along `tasks_to_run`, which has all that it needs; then the few that are held, or run.
 _WAITING = """
-SELECT substr(lane, 5), count(*), total(run_at <= :now), min(run_at) FROM tasks
+SELECT substr(lane, 5), count(*), sum(CASE WHEN run_at <= :now THEN 1 ELSE 0 END), min(run_at)
+FROM tasks
 WHERE state = 'waiting' AND after_id IS NULL GROUP BY lane"""
 _HELD = """
 SELECT queue, count(*) FROM tasks WHERE state = 'waiting' AND after_id IS NOT NULL GROUP BY queue"""
@@ -106,6 +108,19 @@ class QueueInfo:
 
 
 @dataclass(frozen=True)
+class HostInfo:
+    """One of several hosts that serve a database, and what its workers do.
+
+    Attributes:
+        host: The host.
+        tasks: The tasks in the hands of its workers, by the name of the worker.
+    """
+
+    host: Host
+    tasks: Mapping[str, Task]
+
+
+@dataclass(frozen=True)
 class Overview:
     """All that is worth knowing of a database at one instant."""
 
@@ -113,13 +128,14 @@ class Overview:
     application: Optional[Application]
     modules: Tuple[str, ...]
     processes: Processes
+    hosts: Tuple[HostInfo, ...]
     schedules: Tuple[Planned, ...]
     stats: Stats
     queues: Tuple[QueueInfo, ...]
     paused: FrozenSet[str]
 
 
-def processes(store: SQLiteStore, folder: RunFolder) -> Processes:
+def processes(store: AskedStore, folder: RunFolder) -> Processes:
     """Return who serves the database now."""
     in_hand = {task.worker: task for task in store.find(state=TaskState.RUNNING)}
     workers = []
@@ -136,21 +152,31 @@ def processes(store: SQLiteStore, folder: RunFolder) -> Processes:
     )
 
 
-def schedules(store: SQLiteStore, now: datetime) -> Tuple[Planned, ...]:
+def hosts(kind: Kind, store: AskedStore) -> Tuple[HostInfo, ...]:
+    """Return the hosts that serve a database, if that may be several."""
+    found = kind.hosts(store)
+    in_hand = {t.worker: t for t in store.find(state=TaskState.RUNNING)} if found else {}
+    return tuple(
+        HostInfo(host, {name: in_hand[name] for name in host.workers if name in in_hand})
+        for host in found
+    )
+
+
+def schedules(store: AskedStore, now: datetime) -> Tuple[Planned, ...]:
     """Return the schedules with their next runs, the next one first."""
     planned = [_planned(schedule, now) for schedule in store.schedules()]
     planned.sort(key=lambda one: (one.next_at is None, one.next_at or now))
     return tuple(planned)
 
 
-def queues(store: SQLiteStore, paused: FrozenSet[str], now: datetime) -> Tuple[QueueInfo, ...]:
+def queues(store: AskedStore, paused: FrozenSet[str], now: datetime) -> Tuple[QueueInfo, ...]:
     """Return the queues in which something waits or runs, and those that are paused, by name."""
     doing = "count the tasks of the queues"
     # Rows that are no tasks are in none; who claims, or lists, sets them aside.
-    held = {name: count for name, count in store.read(doing, _HELD) if type(name) is str}
-    running = {name: count for name, count in store.read(doing, _RUNNING) if type(name) is str}
+    held = {name: count for name, count in store.ask(doing, _HELD) if type(name) is str}
+    running = {name: count for name, count in store.ask(doing, _RUNNING) if type(name) is str}
     lanes: Dict[str, List[Tuple[int, int, int]]] = {}
-    for name, *counted in store.read(doing, _WAITING, {"now": microseconds(now)}):
+    for name, *counted in store.ask(doing, _WAITING, {"now": microseconds(now)}):
         if type(name) is not str or type(counted[2]) is not int:
             continue
         lanes.setdefault(name, []).append((counted[0], int(counted[1]), counted[2]))

@@ -39,6 +39,9 @@ class RunFolder:
         self.wake = os.path.join(self.path, "wake.sock")
         self.control = os.path.join(self.path, "control.sock")
         self.served = os.path.join(self.path, "served.json")
+        # Of a database that several hosts share; see `autocron.shell.remote`.
+        self.url = os.path.join(self.path, "url")
+        self.host = os.path.join(self.path, "host")
 
     def make(self) -> None:
         """Create the folder, readable by its owner only.
@@ -158,6 +161,11 @@ def holder(path: str) -> Optional[int]:
         os.close(descriptor)
     kind, pid = (answer[3], answer[2]) if sys.platform == "darwin" else (answer[0], answer[4])
     return None if kind == fcntl.F_UNLCK else pid
+
+
+def living_workers(folder: RunFolder) -> List[str]:
+    """Return the names of the workers that live."""
+    return [name for name in folder.workers() if holder(folder.worker(name)) is not None]
 
 
 def read_note(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a database lives on disk."""
+"""Where a database lives on disk; or, if it is another machine's, where what belongs to it does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Union
 
 from autocron.core.errors import StartError
 from autocron.shell.private import check_folder
+from autocron.shell.remote import is_url, local_name
 
 HOME_FOLDER = ".autocron"
 
@@ -15,6 +16,7 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
     """Tell where the database of a name is.
 
     A relative name, folders included, lies in ``~/.autocron``; an absolute path is taken as it is.
+    Of a URL this is its local name, see :mod:`autocron.shell.remote`.
 
     Arguments:
         name: What ``start()`` or the command line was given.
@@ -36,11 +38,8 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
             "database: workers are other processes and can not see ':memory:'; give a file name, "
             "or in a test use autocron.testing"
         )
-    if "://" in text:
-        raise StartError(
-            f"database: {text!r} is a URL, and this version knows no engine but its own on SQLite; "
-            "give a file name such as 'project.db'"
-        )
+    if is_url(text):
+        text = local_name(text)
     if os.path.isabs(text):
         folder = os.path.dirname(text)
         if not os.path.isdir(folder):

@@ -20,6 +20,7 @@ TASK = ", ".join((*TASK_COLUMNS, "seq"))
 SEQ = len(TASK_COLUMNS)
 # By this the heads of several lanes are compared: the due time, then the age, which comes last.
 DUE = itemgetter(TASK_COLUMNS.index("run_at"), len(TASK_COLUMNS))
+DISCARD = "DELETE FROM tasks WHERE id = ? AND revision = ?"
 GET = f"SELECT {TASK} FROM tasks WHERE id = ?"
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
-from typing import Any, Collection, Dict, List, NamedTuple, Optional
+from contextlib import contextmanager, suppress
+from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from autocron.ports import Store
 from autocron.shell.application import Application
 from autocron.shell.ownership import RunFolder
 
@@ -28,8 +29,16 @@ class Known(NamedTuple):
     modules: List[str] = []
 
 
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Let one process at a time change it, that of which the transaction has its turn."""
+    with store.transaction():
+        store.settings()
+        yield
+
+
 class Served:
-    """The file in which it is written; changed only inside a transaction of the store.
+    """The file in which it is written; changed only where one is :func:`alone`.
 
     Arguments:
         folder: The run folder of the database.
@@ -63,6 +72,19 @@ class Served:
     def modules(self) -> List[str]:
         """The names of the modules in which its tasks live."""
         return self.read().modules
+
+    def mark(self) -> Optional[Tuple[int, int]]:
+        """Return what is another one after each start of a process; None if nothing is written."""
+        try:
+            found = os.stat(self._folder.served)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def touch(self) -> None:
+        """Have a start of a process seen that has nothing to write down."""
+        with suppress(OSError):
+            os.utime(self._folder.served)
 
     def write(self, application: Application, modules: Collection[str]) -> None:
         """Write it down; who reads meanwhile sees what was there, or this."""

@@ -8,7 +8,6 @@ alone: no thread, no timer, no signal handler, no child.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
 import time
@@ -32,25 +31,21 @@ from autocron.core.schedule import Schedule
 from autocron.core.settings import InvalidSetting, Settings, check_number
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
-from autocron.operations import Operations
-from autocron.ports import Observer, Waker
 from autocron.shell.agreement import Attached, check_agreement, files_of
-from autocron.shell.application import START, Application, describe
-from autocron.shell.chance import draw, new_id
-from autocron.shell.clock import SystemClock
-from autocron.shell.launch import launch_supervisor
-from autocron.shell.local import LocalBackend
+from autocron.shell.application import Application, describe
+from autocron.shell.call_waker import CallWaker
+from autocron.shell.chance import new_id
+from autocron.shell.kinds import Kind, opened, prepared, stored_backend
+from autocron.shell.local import KeptStore
 from autocron.shell.main_script import warn_if_unguarded
 from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
 from autocron.shell.printable import make_log_printable
-from autocron.shell.private import check_database
-from autocron.shell.served import Served
-from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.remote import is_url, shown
+from autocron.shell.served import Served, alone
 from autocron.shell.terms import Terms
-from autocron.shell.wakeup import Sender, Sent
 
 if TYPE_CHECKING:
     from autocron.app import App
@@ -60,88 +55,21 @@ logger = logging.getLogger("autocron")
 S = TypeVar("S")
 
 STOP_PATIENCE_SECONDS = 10.0
-# Where supervisors do not come to listen, however often one is launched, calls must not spend
-# their time on launching.
-_FUTILE_LAUNCHES = 3
-_LAUNCH_PAUSE_SECONDS = 2.0
-# A worker that is stuck in C code when its supervisor is killed can start no other, while it still
-# listens; so calls look after the supervisor, but not each of them.
-_LOOK_PAUSE_SECONDS = 2.0
-
 _shares: weakref.WeakSet[Share] = weakref.WeakSet()
 _hooked: List[bool] = []
-
-
-class CallWaker:
-    """Wakes a worker after a call; if nobody listens, all were killed, and are started again."""
-
-    def __init__(self, folder: RunFolder, clock: SystemClock) -> None:
-        self._folder = folder
-        self._clock = clock
-        self._worker = Sender(folder.wake)
-        self._supervisor = Sender(folder.control)
-        self._launched_at: Optional[float] = None
-        self._looked_at = -math.inf
-        self._futile = 0
-        self.may_launch = False
-
-    def wake(self) -> None:
-        """Wake a worker; see :class:`autocron.ports.Waker`."""
-        sent = self._worker.send()
-        if sent is Sent.YES:
-            self._futile = 0
-            now = self._clock.monotonic()
-            if self.may_launch and now - self._looked_at >= _LOOK_PAUSE_SECONDS:
-                self._looked_at = now
-                self._launch()
-        elif sent is Sent.NOBODY and self.may_launch:
-            self._launch()
-
-    def wake_supervisor(self) -> None:
-        """Let the supervisor look around; see :class:`autocron.ports.Waker`."""
-        self.tell_supervisor()
-
-    def tell_supervisor(self) -> Sent:
-        """Let the supervisor look at the application and the settings."""
-        return self._supervisor.send()
-
-    def have_supervisor(self) -> None:
-        """Tell the supervisor that this process is here, launching one if none listens."""
-        if self.tell_supervisor() is not Sent.YES:
-            self._launch()
-
-    def _launch(self) -> None:
-        try:
-            self._launch_unless_held()
-        except (OSError, AutocronError) as error:
-            # The call is stored; a later call, or start(), tries again.
-            logger.error("the workers could not be started: %s", error)
-
-    def _launch_unless_held(self) -> None:
-        if holder(self._folder.supervisor) is not None:
-            # One that does not listen yet will see what is stored; one that does not listen any
-            # more will see our share, and stay.
-            return
-        now = self._clock.monotonic()
-        if self._launched_at is None or now - self._launched_at >= _LAUNCH_PAUSE_SECONDS:
-            self._futile = 0
-        if self._futile >= _FUTILE_LAUNCHES:
-            return
-        self._futile += 1
-        self._launched_at = now
-        launch_supervisor(self._folder.database)
 
 
 class AppService:
     """The service of one process: the engine that takes its calls, and its share."""
 
-    def __init__(self, app: App, folder: RunFolder, store: SQLiteStore) -> None:
-        self.clock = SystemClock()
+    def __init__(self, app: App, folder: RunFolder, kind: Kind, store: KeptStore) -> None:
+        self.clock = kind.clock
         self._app = app
         self._folder = folder
+        self._kind = kind
         self._served = Served(folder)
         self._waker = CallWaker(folder, self.clock)
-        self.backend = local_backend(store, self.clock, waker=self._waker, observer=app.hooks)
+        self.backend = stored_backend(store, self.clock, waker=self._waker, observer=app.hooks)
         self.is_serving = False
         self._share: Optional[Share] = None
         self._is_stopped = False
@@ -157,8 +85,8 @@ class AppService:
         path = database_path(database, make_folder=False)
         if path != self._folder.database and not self._is_stopped:
             raise StartError(
-                f"autocron is started with {self._folder.database!r} in this process, and can not "
-                f"also be started with {path!r}: one application has one database"
+                f"autocron is started with {self._kind.shown!r} in this process, and can not "
+                f"also be started with {_shown(database, path)!r}: one application has one database"
             )
         return self._share is not None and path == self._folder.database
 
@@ -179,7 +107,7 @@ class AppService:
         deadline = self.clock.monotonic() + self._patience_seconds()
         while not is_shared(self._folder.application) and is_anyone_alive(self._folder):
             if self.clock.monotonic() > deadline:
-                logger.warning("workers of %s are still ending", self._folder.database)
+                logger.warning("workers of %s are still ending", self._kind.shown)
                 return
             time.sleep(0.02)
 
@@ -222,6 +150,10 @@ def is_anyone_alive(folder: RunFolder) -> bool:
     )
 
 
+def _shown(database: object, path: str) -> str:
+    return shown(str(database)) if is_url(database) else path
+
+
 def declared(app: App, now: datetime) -> List[Schedule]:
     """Return the schedules of an application, beginning now."""
     reachable = {f.name for f in app.registry.all() if f.unreachable is None}
@@ -230,17 +162,6 @@ def declared(app: App, now: datetime) -> List[Schedule]:
         for options in app.schedules.values()
         if options.name in reachable
     ]
-
-
-def local_backend(
-    store: SQLiteStore,
-    clock: SystemClock,
-    waker: Optional[Waker] = None,
-    observer: Optional[Observer] = None,
-) -> LocalBackend:
-    """Put a backend on a store, as processes use it that only store calls and read results."""
-    operations = Operations(store, clock, new_id=new_id, waker=waker, draw=draw, observer=observer)
-    return LocalBackend(store, operations)
 
 
 def start_service(
@@ -269,37 +190,32 @@ def start_service(
         return None
     path = database_path(database)
     app.check_reachable()
-    check_database(path)
-    store = SQLiteStore(path, durability=durability)
-    store.open(create=True)
-    # Somebody may have been quicker: SQLite opens what stands there by then.
-    try:
-        check_database(path)
-    except AutocronError:
-        store.close()
-        raise
+    kind = prepared(database, path)
+    store = opened(kind, durability)
     if Settings.read(store.settings()).autocron_lock:
         store.close()
         app.default_zone, app.serializer = tz or app.default_zone, serializer
-        logger.info("calls run here at once, in place: %s is locked (--set-autocron-lock on)", path)
+        logger.info(
+            "calls run here at once, in place: %s is locked (--set-autocron-lock on)", kind.shown
+        )
         return None
     folder = RunFolder(path)
     folder.make()
-    service = AppService(app, folder, store)
+    service = AppService(app, folder, kind, store)
     if decision.mode is Mode.ATTACH:
         if os.environ.get(WORKER_VARIABLE) != path:
             attached = Attached(serializer, tz or app.zone_name, files_of(app.registry.modules()))
             try:
-                _agree(store, folder, attached, app.system_zone_name)
+                _agree(kind, folder, attached, app.system_zone_name)
             except AutocronError:
                 store.close()
                 raise
         app.default_zone, app.serializer = tz or app.default_zone, serializer
-        store.put_settings({START: new_id()})
+        Served(folder).touch()
         service.announce()
         logger.info(
             "attached to %s: calls are stored, and no workers are started here: %s",
-            path,
+            kind.shown,
             decision.reason,
         )
         return service
@@ -316,7 +232,7 @@ def start_service(
         warn_if_unguarded(application.main_file)
     warn_of_nameless(app.registry.modules(), application.main_name)
     try:
-        begin_service(store, folder, application, service.take_share)
+        begin_service(kind, store, folder, application, service.take_share)
     except AutocronError:
         service.stop()
         store.close()
@@ -324,21 +240,22 @@ def start_service(
     app.default_zone, app.serializer = tz or app.default_zone, serializer
     service.announce()
     service.serve()
-    logger.info("serving %s: calls run in worker processes: %s", path, decision.reason)
+    logger.info("serving %s: calls run in worker processes: %s", kind.shown, decision.reason)
     return service
 
 
-def _agree(store: SQLiteStore, folder: RunFolder, attached: Attached, default_tz: str) -> None:
+def _agree(kind: Kind, folder: RunFolder, attached: Attached, default_tz: str) -> None:
     """Check a process that attaches against the application that is being served, if one is."""
     served = Served(folder).application
     if served is None or not is_shared(folder.application):
         return
-    for warning in check_agreement(store.path, attached, served, default_tz):
-        logger.warning("%s: %s", store.path, warning)
+    for warning in check_agreement(kind.shown, attached, served, default_tz):
+        logger.warning("%s: %s", kind.shown, warning)
 
 
 def begin_service(
-    store: SQLiteStore,
+    kind: Kind,
+    store: KeptStore,
     folder: RunFolder,
     application: Application,
     take_share: Callable[[], S],
@@ -347,7 +264,8 @@ def begin_service(
     """Write down which application is served, and take a share in it.
 
     Arguments:
-        store: The database.
+        kind: The database.
+        store: Its store.
         folder: Its run folder.
         application: The application.
         take_share: Takes the share.
@@ -359,42 +277,38 @@ def begin_service(
     Raises:
         StartError: Another application is being served.
     """
-    with store.transaction():
-        # One process at a time: the first one begins a period of service, for all.
+    with alone(store):
+        # The first one begins a period of service, for all.
         is_served = is_shared(folder.application)
         served = Served(folder)
-        _register(store, served, application, is_served)
-        if not is_served:
+        _register(kind, served, application, is_served)
+        if not (is_served or any(not host.is_this for host in kind.hosts(store))):
             store.put_settings({SERVICE: new_id()})
         _add_modules(store, served, modules)
         return take_share()
 
 
-def _add_modules(store: SQLiteStore, served: Served, modules: Collection[str]) -> None:
-    with store.transaction():
+def _add_modules(store: KeptStore, served: Served, modules: Collection[str]) -> None:
+    with alone(store):
         application, known = served.read()
         if application is not None and not set(known).issuperset(modules):
             served.write(application, {*known, *modules})
 
 
-def _register(
-    store: SQLiteStore, served: Served, application: Application, is_served: bool
-) -> None:
+def _register(kind: Kind, served: Served, application: Application, is_served: bool) -> None:
     """Write down which application this is; refuse if another one is being served."""
-    with store.transaction():
-        known, modules = served.read()
-        is_same = known is not None and known.is_same_as(application)
-        if known is not None and is_served and not is_same:
-            raise StartError(
-                f"{store.path!r} is in use by another application, in {known.root!r}; this one is "
-                f"in {application.root!r}: give each its own database"
-            )
-        if known is not None and is_same and application.main_name is None:
-            # Another process of the same application may have tasks in its main script.
-            application = replace(application, main_name=known.main_name, main_file=known.main_file)
-        # Whatever another application has left behind is not importable here.
-        served.write(application, modules if is_same else ())
-        store.put_settings({START: new_id()})
+    known, modules = served.read()
+    is_same = known is not None and known.is_same_as(application)
+    if known is not None and is_served and not is_same:
+        raise StartError(
+            f"{kind.shown!r} is in use by another application, in {known.root!r}; this one is "
+            f"in {application.root!r}: give each its own database"
+        )
+    if known is not None and is_same and application.main_name is None:
+        # Another process of the same application may have tasks in its main script.
+        application = replace(application, main_name=known.main_name, main_file=known.main_file)
+    # Whatever another application has left behind is not importable here.
+    served.write(application, modules if is_same else ())
 
 
 def _check_options(

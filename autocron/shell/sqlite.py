@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
@@ -262,6 +262,14 @@ class SQLiteStore(Database):
 
     def _tasks(self, doing: str, sql: str, values: Values) -> List[Task]:
         return self.tasks_of(doing, sql, values)
+
+    def ask(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
+        """Return the rows of a question; see :class:`autocron.shell.local.AskedStore`."""
+        return self.read(doing, sql, values)
+
+    def discard(self, task: Task) -> bool:
+        """Remove a task if it is as it was read; tell whether it was."""
+        return self.write(f"discard task {task.id}", queries.DISCARD, (task.id, task.revision)) == 1
 
     def tasks_of(self, doing: str, sql: str, values: Values = ()) -> List[Task]:
         """Return the tasks of a query for :data:`autocron.shell.queries.TASK`.

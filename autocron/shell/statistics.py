@@ -10,9 +10,9 @@ from autocron.core.settings import Settings
 from autocron.core.task import TaskState
 from autocron.ports import Stats
 from autocron.shell.listing import ENDED, Filter
+from autocron.shell.local import AskedStore
 from autocron.shell.overview import QueueInfo, queues
 from autocron.shell.rows import microseconds
-from autocron.shell.sqlite import SQLiteStore
 
 # name -> seconds; in growing order.
 WINDOWS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -83,7 +83,7 @@ class Statistics:
 _Row = Tuple[TaskState, int, Optional[int], Optional[int]]
 
 
-def statistics(store: SQLiteStore, now: datetime, only: Filter) -> Statistics:
+def statistics(store: AskedStore, now: datetime, only: Filter) -> Statistics:
     """Return the figures of what has ended within a day, as far as it is kept."""
     by_name: Dict[str, List[_Row]] = {}
     # An age within the filter, and within a day.
@@ -92,10 +92,10 @@ def statistics(store: SQLiteStore, now: datetime, only: Filter) -> Statistics:
     for state in ENDED:
         condition, values = within.condition(state, now)
         sql = (
-            "SELECT name, finished_at, max(started_at - run_at, 0), finished_at - started_at "
+            "SELECT name, finished_at, started_at - run_at, finished_at - started_at "
             f"FROM tasks WHERE {condition}"
         )
-        for name, ended, waited, ran in store.read("read what has ended", sql, values):
+        for name, ended, waited, ran in store.ask("read what has ended", sql, values):
             if type(name) is not str or type(ended) is not int:
                 continue  # no row of ours
             by_name.setdefault(name, []).append((state, ended, waited, ran))
@@ -119,7 +119,8 @@ def _figures(rows: Sequence[_Row], now: datetime) -> Figures:
         ended[window] = Ended(*(states.count(state) for state in ENDED))
     return Figures(
         ended=ended,
-        waited=_spread([row[2] for row in rows if row[2] is not None and _has_run(row)]),
+        # Under a clock that was set back it may have begun before it was due.
+        waited=_spread([max(row[2], 0) for row in rows if row[2] is not None and _has_run(row)]),
         ran=_spread([row[3] for row in rows if row[3] is not None and _has_run(row)]),
     )
 

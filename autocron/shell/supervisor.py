@@ -26,7 +26,7 @@ from autocron.shell import signals
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
-from autocron.shell.large_log import LargeLog
+from autocron.shell.kinds import Keeper, kind_of
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
@@ -43,7 +43,6 @@ from autocron.shell.ownership import (
 )
 from autocron.shell.private import check_folder
 from autocron.shell.served import Served
-from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.terms import Terms
 from autocron.shell.trouble import Trouble
 from autocron.shell.wakeup import SocketWaker, bind, drain, unbind
@@ -89,9 +88,9 @@ class Supervisor:
         self._folder = RunFolder(database)
         self._served = Served(self._folder)
         self._clock = SystemClock()
-        self._store = SQLiteStore(database)
-        self._trouble = Trouble(database)
-        self._log = LargeLog(database)
+        self._kind = kind_of(self._folder)
+        self._store = self._kind.store()
+        self._trouble = Trouble(self._kind.shown)
         self._orphans = Orphans(self._folder, self._clock)
         # How often it was told to leave.
         self._told = 0
@@ -129,10 +128,10 @@ class Supervisor:
             if not self._open_store():
                 return
             news = News()
-            crew = Crew(self._folder, self._clock, wake, news)
+            crew = Crew(self._folder, self._clock, wake, news, self._kind.worker_name)
             engine = Engine(
                 self._store,
-                self._clock,
+                self._kind.house_clock,
                 zones=load_zone,
                 new_id=new_id,
                 waker=SocketWaker(self._folder),
@@ -140,6 +139,7 @@ class Supervisor:
                 keeps_house=True,
                 observer=news,
             )
+            keeper = self._kind.keeper(self._store, engine)
             try:
                 self._sweep(engine, crew)
             except AutocronError as error:
@@ -149,13 +149,14 @@ class Supervisor:
             try:
                 # A new process of the application need not wait until all workers have left.
                 while self._store.replacements == replacements and self._is_asked_for():
-                    self._loop(engine, crew, control)
+                    self._loop(engine, crew, keeper, control)
                     if self._told or not is_shared(self._folder.application):
                         self._drain(engine, crew, control)
             finally:
                 self._drain(engine, crew)
                 if not (self._told or is_shared(self._folder.application)):
                     self._see_orphans_off(engine, crew)
+                keeper.close()
                 self._store.close()
 
     def _open_store(self) -> bool:
@@ -181,7 +182,7 @@ class Supervisor:
         threading.Thread(target=self._watch_shares, daemon=True).start()
         return True
 
-    def _loop(self, engine: Engine, crew: Crew, control: socket.socket) -> None:
+    def _loop(self, engine: Engine, crew: Crew, keeper: Keeper, control: socket.socket) -> None:
         settings: Optional[Settings] = None
         replacements = self._store.replacements
         while not (self._told or self._is_unshared):
@@ -190,7 +191,9 @@ class Supervisor:
                     # At first, and again if they could not be read.
                     settings = Settings.read(self._store.settings())
                     self._look_at_application(crew, settings)
-                tick = self._step(engine, crew)
+                tick = self._step(engine, crew, keeper)
+                if self._kind.is_shared:
+                    settings = self._look_at_settings(crew, settings)
                 timeout = self._timeout(tick, crew, settings)
                 self._trouble.is_over()
             except AutocronError as error:
@@ -200,7 +203,7 @@ class Supervisor:
                 # What engine and workers know is of the other file, schedules among it.
                 logger.warning(
                     "%s was replaced by another file while it was in use: workers are replaced",
-                    self._folder.database,
+                    self._kind.shown,
                 )
                 return
             ready = self._wait([control, *crew.channels()], timeout)
@@ -217,16 +220,15 @@ class Supervisor:
                     settings = None
                     self._trouble.tell(error)
 
-    def _step(self, engine: Engine, crew: Crew) -> Tick:
+    def _step(self, engine: Engine, crew: Crew, keeper: Keeper) -> Tick:
         crew.end_late(self._is_held)
         for gone in self._buried(crew):
             self._reclaim(engine, *gone)
         busy = self._sweep(engine, crew)
         crew.keep_up()
         # Before that the store may hold schedules that the code has no more, and would fire them.
-        tick = engine.tick() if crew.has_declared else Tick()
+        tick = keeper.tick(fires=crew.has_declared)
         crew.pass_news(busy)
-        self._log.look()
         return tick
 
     def _buried(self, crew: Crew) -> List[Gone]:
@@ -241,6 +243,14 @@ class Supervisor:
         if self._foreground is None or crew.broken is None:
             return True
         return self._foreground.see(crew.broken)
+
+    def _look_at_settings(self, crew: Crew, known: Settings) -> Settings:
+        """Read the settings, which another host may have changed."""
+        settings = Settings.read(self._store.settings())
+        if settings != known:
+            self._look_at_application(crew, settings)
+            crew.look()
+        return settings
 
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
         application = self._served.application
@@ -260,7 +270,7 @@ class Supervisor:
                 crew.cut_short(task)
         holders = {task.worker for task in running if task.worker is not None}
         # Of an earlier supervisor's.
-        others = {name for name in holders if not crew.knows(name)}
+        others = {n for n in holders if self._kind.is_ours(n) and not crew.knows(n)}
         lost = {name for name in others if holder(self._folder.worker(name)) is None}
         for name in lost:
             self._reclaim(engine, name, False, self._orphans.ended_for(name))
@@ -313,7 +323,7 @@ class Supervisor:
     def _timeout(self, tick: Tick, crew: Crew, settings: Settings) -> float:
         waits: List[float] = [settings.monitor_idle_time]
         if tick.next_at is not None:
-            waits.append((tick.next_at - self._clock.now()).total_seconds())
+            waits.append((tick.next_at - self._kind.clock.now()).total_seconds())
         for next_seconds in (crew.next_seconds(), self._orphans.next_seconds()):
             if next_seconds is not None:
                 waits.append(next_seconds)
@@ -355,7 +365,7 @@ class Supervisor:
                     self._reclaim(engine, *gone)
                 except AutocronError as error:
                     # The next supervisor finds it, uncharged.
-                    logger.error("%s: %s", self._folder.database, error)
+                    logger.error("%s: %s", self._kind.shown, error)
             if crew.is_anyone_left():
                 seconds = crew.next_seconds()
                 ready = self._wait(
@@ -386,7 +396,7 @@ class Supervisor:
         try:
             self._sweep(engine, crew)
         except AutocronError as error:
-            logger.error("%s: %s", self._folder.database, error)
+            logger.error("%s: %s", self._kind.shown, error)
 
 
 def main(lock: Lock, database: str) -> None:

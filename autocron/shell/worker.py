@@ -32,8 +32,9 @@ from autocron.shell.code import Code
 from autocron.shell.footing import Footing
 from autocron.shell.interrupt import SIGNAL, Interrupter
 from autocron.shell.invoke import FunctionInvoker
+from autocron.shell.kinds import Feed, Kind, kind_of, stored_backend
 from autocron.shell.launch import launch_supervisor
-from autocron.shell.local import LocalBackend
+from autocron.shell.local import KeptStore, StoreBackend
 from autocron.shell.log_records import mark_records
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output, log_at_last_resort
@@ -46,8 +47,6 @@ from autocron.shell.ownership import (
 )
 from autocron.shell.printable import lines, make_log_printable
 from autocron.shell.served import Served
-from autocron.shell.service import local_backend
-from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.telling import PromptInvoker
 from autocron.shell.terms import Terms
 from autocron.shell.trouble import Trouble
@@ -64,15 +63,15 @@ class WorkerService:
 
     is_serving = True
 
-    def __init__(self, database: str, clock: SystemClock, durability: str, waker: Any) -> None:
-        self.clock = clock
+    def __init__(self, kind: Kind, durability: str, waker: Any) -> None:
+        self.clock = kind.clock
         self.is_loading = True
         self._app = default_app
         # What a task calls is a promise like any call, hence a store of its own: the worker's
         # bookkeeping need not be synced, since losing it only means running again.
-        self._backend = local_backend(
-            SQLiteStore(database, durability=durability),
-            clock,
+        self._backend = stored_backend(
+            kind.store(durability),
+            kind.clock,
             waker=waker,
             observer=lambda kind, task: self._app.hooks(kind, task),
         )
@@ -84,7 +83,7 @@ class WorkerService:
         self._app = app
 
     @property
-    def backend(self) -> LocalBackend:
+    def backend(self) -> StoreBackend[KeptStore]:
         """The engine that takes the calls of tasks.
 
         Raises:
@@ -119,9 +118,10 @@ class Worker:
         self._wake = wake
         self._folder = RunFolder(database)
         self._clock = SystemClock()
-        self._store = SQLiteStore(database, durability="normal")
+        self._kind = kind_of(self._folder)
+        self._store = self._kind.store("normal")
         self._footing: Optional[Footing] = None
-        self._trouble = Trouble(database)
+        self._trouble = Trouble(self._kind.shown)
         self._interrupter = Interrupter(self._clock, channel.send, self._check_footing)
         self._queues: Optional[List[str]] = None
         self._terms = Terms()
@@ -148,9 +148,7 @@ class Worker:
         self._interrupter.listen()
         threading.Thread(target=self._watch, name="autocron-watch", daemon=True).start()
         self._store.open(create=False)
-        service = WorkerService(
-            self._database, self._clock, application.durability, SocketWaker(self._folder)
-        )
+        service = WorkerService(self._kind, application.durability, SocketWaker(self._folder))
         os.environ[WORKER_VARIABLE] = self._database
         mark_records()
         make_log_printable()
@@ -161,12 +159,12 @@ class Worker:
         app = code.app
         service.serve(app, application)
         service.is_loading = False
-        code.declare(service.backend, self._clock.now())
+        code.declare(service.backend, self._kind.clock.now())
         self._hooks_told = app.hooks.kinds
         self._channel.send(files=code.changed_files(), hooks=self._hooks_told, broken=code.broken)
         engine = Engine(
             self._store,
-            self._clock,
+            self._kind.clock,
             zones=load_zone,
             new_id=new_id,
             waker=SocketWaker(self._folder),
@@ -177,7 +175,11 @@ class Worker:
             observer=app.hooks,
         )
         self._footing = Footing((self._channel.connection, self._wake), self._signal_writer)
-        self._loop(engine, code, service, self._footing)
+        feed = self._kind.feed(self._store, self._queues, self._stir)
+        try:
+            self._loop(engine, code, service, feed, self._footing)
+        finally:
+            feed.close()
         self._see_to_supervisor()
         flush_output()
         # What user code has left behind (threads, exit handlers) must not keep the process.
@@ -212,14 +214,17 @@ class Worker:
 
     # -- working ------------------------------------------------------------------------------
 
-    def _loop(self, engine: Engine, code: Code, service: WorkerService, footing: Footing) -> None:
+    def _loop(
+        self, engine: Engine, code: Code, service: WorkerService, feed: Feed, footing: Footing
+    ) -> None:
         was_idle = True
         while not (self._is_leaving and engine.in_hand is None):
             is_run = engine.in_hand is not None
             was_woken, self._was_woken = self._was_woken, False
             try:
                 self._tell_hooks(code)
-                tick = engine.tick(claim=not (self._is_leaving or self._is_at_last_task(is_run)))
+                claim = not (self._is_leaving or self._is_at_last_task(is_run))
+                tick = feed.tick(engine, claim)
             except AutocronError as error:
                 self._trouble.tell(error)
                 self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
@@ -249,7 +254,8 @@ class Worker:
                 if was_woken and not is_run and self._queues is not None:
                     # There is work, but in another queue; somebody else may be there for that.
                     self._channel.send(passes=True)
-                self._sleep(self._idle_seconds(tick))
+                feed.rest()
+                self._sleep(self._idle_seconds(tick, feed))
 
     def _is_at_last_task(self, is_run: bool) -> bool:
         """Tell whether the task that is run now, if any, is the last one."""
@@ -274,10 +280,12 @@ class Worker:
         try:
             return code.is_outdated() and bool(engine.hand_back(self._name))
         except AutocronError as error:
-            logger.error("%s: %s", self._database, error)
+            logger.error("%s: %s", self._kind.shown, error)
             return False
 
-    def _idle_seconds(self, tick: Tick) -> float:
+    def _idle_seconds(self, tick: Tick, feed: Feed) -> float:
+        if feed.idle_seconds is not None:
+            return feed.idle_seconds
         try:
             settings = Settings.read(self._store.settings())
         except AutocronError as error:
@@ -285,7 +293,7 @@ class Worker:
             return _TROUBLE_PAUSE_SECONDS
         if tick.next_at is None:
             return settings.worker_idle_time
-        seconds = (tick.next_at - self._clock.now()).total_seconds()
+        seconds = (tick.next_at - self._kind.clock.now()).total_seconds()
         return max(0.0, min(seconds, settings.worker_idle_time))
 
     def _sleep(self, seconds: float, for_work: bool = True) -> None:
@@ -304,7 +312,7 @@ class Worker:
         flush_output()
         if code.has_mended:
             try:
-                code.declare(service.backend, self._clock.now())
+                code.declare(service.backend, self._kind.clock.now())
                 code.has_mended = False
             except AutocronError as error:
                 # After the next task it is tried again.
@@ -381,8 +389,8 @@ class Worker:
     def _hand_back(self) -> None:
         try:
             operations = Operations(
-                SQLiteStore(self._database, durability="normal"),
-                self._clock,
+                self._kind.store("normal"),
+                self._kind.clock,
                 new_id=new_id,
                 waker=SocketWaker(self._folder),
             )
@@ -390,7 +398,7 @@ class Worker:
                 logger.warning("task %s (%s) is handed back: its worker has to leave", *_who(task))
         except AutocronError as error:
             # Whoever comes next finds that this worker is gone, and takes it back.
-            logger.error("%s: %s", self._database, error)
+            logger.error("%s: %s", self._kind.shown, error)
 
 
 def _who(task: Any) -> Any:

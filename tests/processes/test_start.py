@@ -23,8 +23,8 @@ def test_a_second_start_with_the_same_database_changes_nothing(world: World) -> 
     application = world.application()
     worker = application.ask("tasks.pid().get(60)")
     background = world.background()
-    assert application.ask(f"autocron.start({world.database!r})") is True
-    assert application.ask(f"autocron.start({world.database!r}, workers=3)") is True
+    assert application.ask(f"autocron.start({world.named!r})") is True
+    assert application.ask(f"autocron.start({world.named!r}, workers=3)") is True
     assert application.ask("tasks.pid().get(60)") == worker
     assert world.background() == background
 
@@ -37,7 +37,7 @@ try: autocron.start({other!r})
 except autocron.StartError as error: refusal = str(error)
 """)
     refusal = application.ask("refusal")
-    assert world.database in refusal
+    assert world.named in refusal
     assert other in refusal
     assert not os.path.exists(other)
     assert application.ask("tasks.add(1, 1).get(60)") == 2
@@ -54,7 +54,7 @@ def test_another_application_on_the_same_database_is_refused_naming_the_first(
         "elsewhere/app.py",
         f"""
 import autocron, obey, tasks
-try: autocron.start({world.database!r})
+try: autocron.start({world.named!r})
 except autocron.StartError as error: refusal = str(error)
 obey.obey(globals())
 """,
@@ -69,7 +69,7 @@ obey.obey(globals())
     # When the first one has ended, the database is free.
     first.end()
     world.await_end()
-    assert second.ask(f"autocron.start({world.database!r})") is True
+    assert second.ask(f"autocron.start({world.named!r})") is True
     assert second.ask("tasks.add(3, 3).get(60)") == 6
 
 
@@ -97,7 +97,7 @@ if "autocron.shell.worker" in sys.modules:
 """,
     )
     application = world.application()
-    found, task_id = application.ask(f"tasks.start_here({world.database!r}).get(60)")
+    found, task_id = application.ask(f"tasks.start_here({world.named!r}).get(60)")
     assert found is True
     assert world.await_task(task_id, "succeeded").result == "2"
     assert not (world.folder / ".autocron").exists()
@@ -108,7 +108,7 @@ def test_a_program_that_a_task_runs_stores_its_calls_and_starts_nothing(world: W
     world.write(
         "child.py",
         f"import autocron, tasks\n"
-        f"print(autocron.start({world.database!r}), tasks.touch('by-a-child').id)\n",
+        f"print(autocron.start({world.named!r}), tasks.touch('by-a-child').id)\n",
     )
     world.write(
         "tasks.py",
@@ -219,7 +219,7 @@ if __name__ == "__main__":
 
 
 def test_tasks_of_a_script_run_under_its_name(world: World) -> None:
-    world.write("script.py", _MAIN.format(database=world.database))
+    world.write("script.py", _MAIN.format(database=world.named))
     application = world.application("script.py")
     value, name, worker = application.ask("double(21).get(60)")
     assert (value, name) == (42, "script")
@@ -228,7 +228,7 @@ def test_tasks_of_a_script_run_under_its_name(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["my-script.py", "my-script.2.py", "serve"])
 def test_tasks_of_a_script_whose_name_is_no_module_name_run_too(world: World, name: str) -> None:
-    world.write(name, _MAIN.format(database=world.database))
+    world.write(name, _MAIN.format(database=world.named))
     application = world.application(name)
     assert application.ask("double(21).get(60)")[0] == 42
 
@@ -238,7 +238,7 @@ def test_tasks_of_a_package_that_is_run_with_m_run_under_its_module_name(world: 
     world.write("pkg/helpers.py", "FACTOR = 3\n")
     world.write(
         "pkg/__main__.py",
-        _MAIN.format(database=world.database)
+        _MAIN.format(database=world.named)
         .replace("import autocron\n", "import autocron\nfrom . import helpers\n", 1)
         .replace("2 * number", "helpers.FACTOR * number"),
     )
@@ -264,7 +264,7 @@ from shared import mark
 def double(number):
     return 2 * number, __name__
 
-served = autocron.start({world.database!r})
+served = autocron.start({world.named!r})
 
 def serve():
     mark("spawned", served, *double(21).get(60))
@@ -296,7 +296,7 @@ from shared import mark
 def where():
     return os.getpid()
 
-served = autocron.start({world.database!r})
+served = autocron.start({world.named!r})
 mark("top-level", __name__)
 if __name__ == "__main__":
     import obey
@@ -323,7 +323,7 @@ class Server:
 @autocron.delay
 def work(): return 1
 
-autocron.start({world.database!r})
+autocron.start({world.named!r})
 Server().run()
 """,
     )
@@ -341,7 +341,7 @@ def test_a_module_whose_name_is_not_its_own_is_warned_of(world: World) -> None:
 import autocron
 @autocron.delay
 def work(): return 1
-autocron.start({world.database!r})
+autocron.start({world.named!r})
 """,
     )
     world.write(
@@ -379,7 +379,7 @@ from shared import mark
 @autocron.delay
 def work(): mark("work")
 
-autocron.start({world.database!r})
+autocron.start({world.named!r})
 work()
 if __name__ == "__main__":
     obey.obey(globals())
@@ -543,7 +543,7 @@ def test_a_refused_start_changes_nothing_in_the_process(world: World, tmp_path: 
     other.mkdir()
     (other / "second.py").write_text(
         "import autocron\n"
-        f"try: autocron.start({world.database!r}, tz='UTC', serializer='pickle')\n"
+        f"try: autocron.start({world.named!r}, tz='UTC', serializer='pickle')\n"
         "except autocron.StartError: print('refused', end=' ')\n"
         "app = autocron.default_app\n"
         "print(app.default_zone, app.serializer, app.is_active)\n"

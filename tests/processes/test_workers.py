@@ -34,7 +34,7 @@ AT_ONCE_SECONDS = 15.0
 def set_option(world: World, *words: str) -> subprocess.CompletedProcess[bytes]:
     """Change a setting at the command line."""
     return subprocess.run(
-        [sys.executable, "-m", "autocron", world.database, *words],
+        [sys.executable, "-m", "autocron", world.named, *words],
         capture_output=True,
         env=world.environment,
         check=False,
@@ -264,7 +264,7 @@ def test_a_start_with_what_can_not_be_used_starts_nothing(
         f"""
 import autocron, obey, tasks
 try:
-    autocron.start({world.database!r}, {option})
+    autocron.start({world.named!r}, {option})
 except autocron.StartError as error:
     said = str(error)
 obey.obey(globals())

@@ -267,16 +267,25 @@ class Application:
 
 
 class World:
-    """One database in a folder of its own, and all processes that belong to it."""
+    """One database in a folder of its own, and all processes that belong to it.
 
-    def __init__(self, folder: Path, database: Optional[str] = None) -> None:
+    Arguments:
+        folder: The folder.
+        database: The path of the database; None is one in the folder.
+        named: What ``start()`` is given, if not the path.
+    """
+
+    def __init__(
+        self, folder: Path, database: Optional[str] = None, named: Optional[str] = None
+    ) -> None:
         self.folder = folder
         # Not that of another world, whose name begins with the name of this one.
         self._in_folder = f"{folder}{os.sep}"
         self.database = database or str(folder / "project.db")
+        self.named = named or self.database
         self.run = RunFolder(self.database)
         self.output = folder / "output"
-        self.store = SQLiteStore(self.database)
+        self.store = self.make_store()
         self.environment = {
             **os.environ,
             "HOME": str(folder),
@@ -290,6 +299,10 @@ class World:
         self.write("obey.py", _OBEY)
         self.write("tasks.py", TASKS)
         self.write_app()
+
+    def make_store(self) -> Any:
+        """Return a store of the database."""
+        return SQLiteStore(self.database)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -307,7 +320,7 @@ class World:
         return self.write(
             name,
             f"import autocron, os, signal, sys, tasks\n{before}\n"
-            f"served = autocron.start({self.database!r}{', ' if options else ''}{options})\n"
+            f"served = autocron.start({self.named!r}{', ' if options else ''}{options})\n"
             f"{after}\n"
             "import obey\n"
             "obey.obey(globals())\n",

@@ -21,7 +21,6 @@ from autocron.contrib.django.pages import Detail, Page
 from autocron.core.errors import AutocronError, StoreError
 from autocron.core.task import Task as StoredTask
 from autocron.shell.admin import Admin, open_existing
-from autocron.shell.clock import SystemClock
 from autocron.shell.operating import CANCEL, DISCARD, RETRY, Unknown
 
 T = TypeVar("T")
@@ -163,6 +162,6 @@ def _in_database(do: Callable[[Admin], T]) -> T:
     database = conf.database()
     if database is None:
         raise StoreError("the settings name no database of autocron: AUTOCRON['DATABASE']")
-    opened = open_existing(os.fspath(database), SystemClock())
+    opened = open_existing(os.fspath(database))
     with closing(opened.store):
         return do(opened)

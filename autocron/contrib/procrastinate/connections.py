@@ -9,12 +9,12 @@ import os
 import select
 import threading
 from typing import TYPE_CHECKING, Any, List
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from procrastinate.exceptions import ProcrastinateException
 
 from autocron.core.errors import StoreError
+from autocron.shell.remote import shown
 
 if TYPE_CHECKING:
     from typing_extensions import TypeAlias
@@ -27,6 +27,7 @@ CONNECT_SECONDS = 10
 # A process that is frozen, or cut off, in the middle of a transaction has the turn, and all others
 # would wait for it; so the server ends its session. Our transactions take milliseconds.
 _SETTINGS = b"SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '30s'"
+_NORMAL = b"; SET synchronous_commit = off"
 
 # Connections from before a fork are the parent's: the child must neither use nor end them.
 _left_alone: List[List[Connection]] = []
@@ -37,11 +38,15 @@ class Connections:
 
     Arguments:
         url: The database.
+        waits_for_disk: Whether a commit waits until it is on the server's disk.
         name: What the server is to show of who is connected.
         most: How many are kept open while nobody uses them.
     """
 
-    def __init__(self, url: str, name: str = "autocron", most: int = 4) -> None:
+    def __init__(
+        self, url: str, waits_for_disk: bool = True, name: str = "autocron", most: int = 4
+    ) -> None:
+        self._settings = _SETTINGS if waits_for_disk else _SETTINGS + _NORMAL
         self._url = url
         self._name = name
         self._most = most
@@ -62,7 +67,7 @@ class Connections:
                     connect_timeout=CONNECT_SECONDS,
                     application_name=self._name,
                 )
-                connection.execute(_SETTINGS)
+                connection.execute(self._settings)
                 return connection
             if _is_alive(connection):
                 return connection
@@ -104,15 +109,6 @@ def _is_alive(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return not poll.poll(0)
-
-
-def shown(url: str) -> str:
-    """Return a URL as it may be shown: without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user = f"{parts.username or ''}:***@"
-    return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
 
 
 def store_error(doing: str, url: str, error: Exception) -> StoreError:

@@ -15,12 +15,12 @@ from autocron.contrib.procrastinate.connections import (
     ERRORS,
     Connection,
     Connections,
-    shown,
     store_error,
 )
 from autocron.contrib.procrastinate.schema import VERSION, migrate, version_of
 from autocron.contrib.procrastinate.texts import originals, storable, storables
 from autocron.core.errors import StoreError
+from autocron.shell.remote import shown
 
 Values = Union[Sequence[Any], Mapping[str, Any]]
 
@@ -46,21 +46,29 @@ class Database:
 
     Arguments:
         url: The database, as ``postgresql://user@host/name``.
+        durability: ``"normal"`` does not wait until what is stored is on the server's disk.
     """
 
-    def __init__(self, url: str) -> None:
+    #: It is never found replaced by another one: a URL is no file.
+    replacements = 0
+
+    def __init__(self, url: str, durability: str = "full") -> None:
         self.url = url
-        self._connections = Connections(url)
+        self.shown = shown(url)
+        self._connections = Connections(url, waits_for_disk=durability == "full")
         self._is_checked = False
         self._opening = threading.Lock()
         self._local = threading.local()
 
     # -- opening and closing ------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, create: bool = True) -> None:
         """Make the database usable; cheap if it is, and safe if others do the same at once.
 
         Missing tables are made, and older ones brought up to date.
+
+        Arguments:
+            create: Whether missing tables are made.
 
         Raises:
             NewerDatabase: The tables are a newer autocron's; they are untouched.
@@ -73,6 +81,11 @@ class Database:
                 return
             with self._taken("open the database") as connection:
                 if version_of(connection) < VERSION:
+                    if not create:
+                        raise StoreError(
+                            f"{self.shown} has no tables of this autocron; the next start() of the "
+                            "application, or autocron URL --migrate, makes them"
+                        )
                     migrate(connection)
             self._is_checked = True
 
@@ -124,7 +137,7 @@ class Database:
                     self._local.transaction = None
                 if current.undone:
                     raise StoreError(
-                        f"can not commit a transaction in {shown(self.url)}: an error has undone "
+                        f"can not commit a transaction in {self.shown}: an error has undone "
                         "it; let the error pass and begin again"
                     )
                 connection.execute("COMMIT")

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
-from datetime import datetime
-from typing import List, Optional
+from datetime import datetime, timedelta
+from typing import Callable, List, Sequence
 
 from autocron.contrib.procrastinate.recovery import recover
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.worker import SILENT_SECONDS
 from autocron.core.errors import AutocronError
 from autocron.core.task import Task
-from autocron.engine import Engine
-from autocron.ports import Clock, Observer
-from autocron.shell.chance import draw, new_id
-from autocron.zones import load_zone
+from autocron.engine import Engine, Tick
+from autocron.ports import Clock
 
 logger = logging.getLogger("autocron")
 
 # Of a schedule that another host has made or changed nobody tells this one.
 LOOK_EVERY_SECONDS = 1.0
+# This host tells the others that it is there.
+TELL_EVERY_SECONDS = 2.0
 RECOVER_EVERY_SECONDS = 2.0
 REISSUE_EVERY_SECONDS = 60.0
 
@@ -55,72 +54,77 @@ class EvenClock:
 
 
 class House:
-    """Keeps house on one host.
+    """Keeps house on one host; implements :class:`autocron.shell.kinds.Keeper`.
 
     Arguments:
         store: The store.
-        silent_seconds: For how long a worker has not been heard of that is taken for dead; longer
-            than any call into C that holds the interpreter.
-        observer: Is told what happened to tasks, once it is stored.
+        engine: Keeps house there.
+        host: The name of this host, with which the names of its workers begin.
+        workers: Tells the names of its workers that live.
+        silent_seconds: For how long a host has not been heard of that is taken for dead.
     """
 
     def __init__(
         self,
         store: PostgresStore,
+        engine: Engine,
+        host: str,
+        workers: Callable[[], Sequence[str]],
         *,
         silent_seconds: float = SILENT_SECONDS,
-        observer: Optional[Observer] = None,
     ) -> None:
         assert store.clock is not None
         self._store = store
         self._clock = store.clock
+        self._engine = engine
+        self._host = host
+        self._workers = workers
         self._silent_seconds = silent_seconds
-        self._engine = Engine(
-            store,
-            EvenClock(store.clock),
-            zones=load_zone,
-            new_id=new_id,
-            draw=draw,
-            keeps_house=True,
-            observer=observer,
-        )
-        self._recover_at = self._reissue_at = -math.inf
-        self._leaving = threading.Event()
+        self._told_at = self._recovered_at = self._reissued_at = -math.inf
+        # Who was cut off himself can not tell who is silent, until all have had time to be heard.
+        self._may_judge_at = -math.inf
 
-    def run(self) -> None:
-        """Keep house until :meth:`leave` is called."""
-        while not self._leaving.is_set():
-            try:
-                seconds = self.step()
-            except AutocronError as error:
-                logger.error("%s", error)
-                seconds = LOOK_EVERY_SECONDS
-            self._leaving.wait(seconds)
+    def tick(self, fires: bool = True) -> Tick:
+        """Do what is to be done now; the next step is due within a second.
 
-    def leave(self) -> None:
-        """Let :meth:`run` return; for any thread."""
-        self._leaving.set()
-
-    def step(self) -> float:
-        """Do what is to be done now; return after how many seconds to look again.
+        Arguments:
+            fires: Whether it is known which schedules the code has, so that they may fire.
 
         Raises:
             StoreError: The database can not be used.
         """
-        tick = self._engine.tick()
+        try:
+            return self._tick(fires)
+        except AutocronError:
+            self._may_judge_at = self._clock.monotonic() + self._silent_seconds
+            raise
+
+    def _tick(self, fires: bool) -> Tick:
         elapsed = self._clock.monotonic()
-        if elapsed >= self._recover_at:
-            self._recover_at = elapsed + RECOVER_EVERY_SECONDS
+        if elapsed >= self._told_at + TELL_EVERY_SECONDS:
+            self._store.put_host(self._host, self._workers())
+            self._told_at = elapsed
+        tick = self._engine.tick() if fires else Tick()
+        is_due = elapsed >= self._recovered_at + RECOVER_EVERY_SECONDS
+        if is_due and elapsed >= self._may_judge_at:
+            self._recovered_at = elapsed
             _say(recover(self._store, self._engine, self._silent_seconds))
-        if elapsed >= self._reissue_at:
-            self._reissue_at = elapsed + REISSUE_EVERY_SECONDS
+        if elapsed >= self._reissued_at + REISSUE_EVERY_SECONDS:
+            self._reissued_at = elapsed
+            self._store.forget_hosts()
             count = self._store.reissue()
             if count:
                 logger.warning("%d tickets were lost, and are issued again", count)
-        if tick.next_at is None:
-            return LOOK_EVERY_SECONDS
-        seconds = (tick.next_at - self._clock.now()).total_seconds()
-        return max(0.0, min(seconds, LOOK_EVERY_SECONDS))
+        latest_at = self._clock.now() + timedelta(seconds=LOOK_EVERY_SECONDS)
+        next_at = latest_at if tick.next_at is None else min(tick.next_at, latest_at)
+        return tick._replace(next_at=next_at)
+
+    def close(self) -> None:
+        """Let the other hosts know that this one leaves."""
+        try:
+            self._store.remove_host(self._host)
+        except AutocronError as error:
+            logger.warning("%s: %s", self._store.shown, error)
 
 
 def _say(taken: List[Task]) -> None:

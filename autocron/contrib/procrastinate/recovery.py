@@ -1,8 +1,10 @@
 """What is taken back of workers that are gone, and tickets that are lost; for any host to do.
 
-procrastinate has a worker's heartbeat in the database. Of one that has not been heard of for a
-time, nobody can tell whether it is dead, or frozen, or cut off. So it is taken for dead: its task
-waits again, and if it comes back, its end of the task fails, since the task is another revision.
+procrastinate has a worker's heartbeat in the database, and we have that of each host. While its
+host is heard of, that alone says whether a worker lives: it asks the kernel. Of a host that has not
+been heard of for a time nobody can tell whether it is dead, or frozen, or cut off. So it is taken
+for dead: the tasks of its workers wait again, and if it comes back, their end fails, since they are
+another revision.
 """
 
 from __future__ import annotations
@@ -41,15 +43,27 @@ def recover(store: PostgresStore, operations: Operations, silent_seconds: float)
     store.server_time()
     with store.said("look for silent workers"):
         dead = asyncio.run(_dead_tickets(store.url, silent_seconds))
+    living = {name for name, *_ in store.hosts(silent_seconds)} if dead else set()
     taken: List[Task] = []
+    done: List[int] = []
     for ticket, task_id in dead:
-        for worker in store.workers_with(ticket):
+        workers = store.workers_with(ticket)
+        if any(host_in(worker) in living for worker in workers):
+            # That host knows better. A call into C that keeps the interpreter is silent, too.
+            continue
+        for worker in workers:
             taken += operations.reclaim(worker, charged=False)
         store.renew(task_id, ticket)
-    if dead:
+        done.append(ticket)
+    if done:
         with store.said("remove the tickets of silent workers"):
-            asyncio.run(_remove(store.url, [ticket for ticket, _ in dead]))
+            asyncio.run(_remove(store.url, done))
     return taken
+
+
+def host_in(worker: str) -> str:
+    """Return the name of a worker's host; it has one if a supervisor has named it."""
+    return worker.rpartition(".")[0]
 
 
 async def _dead_tickets(url: str, silent_seconds: float) -> List[Tuple[int, str]]:

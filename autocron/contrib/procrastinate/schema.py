@@ -114,6 +114,11 @@ CREATE INDEX autocron_starts_of_key ON autocron_starts (rate_key, at);
 CREATE INDEX autocron_starts_until ON autocron_starts (until_at);
 CREATE TABLE autocron_busy_rates (rate_key text PRIMARY KEY, free_at bigint NOT NULL);
 CREATE TABLE autocron_paused_queues (queue text PRIMARY KEY);
+CREATE TABLE autocron_hosts (
+    name text COLLATE "C" PRIMARY KEY,
+    workers text NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
 """
 
 # The step at place n makes version n + 1 of version n. A step is never changed once released.

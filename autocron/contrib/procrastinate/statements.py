@@ -6,6 +6,7 @@ same. The walk from lane to lane is one query here, since each question costs a 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Dict, Tuple
 
@@ -31,6 +32,28 @@ def swap(columns: Tuple[str, ...]) -> str:
     changes = ", ".join(f"{column} = %s" for column in columns) or "id = id"
     return f"UPDATE autocron_tasks SET {changes} WHERE id = %s AND revision = %s"
 
+
+DISCARD = "DELETE FROM autocron_tasks WHERE id = %s AND revision = %s"
+
+
+@lru_cache(maxsize=512)
+def translated(sql: str) -> str:
+    """Return a question as PostgreSQL understands it.
+
+    Arguments:
+        sql: See :class:`autocron.shell.local.AskedStore`.
+    """
+    for ours, theirs in _TRANSLATIONS:
+        sql = re.sub(ours, theirs, sql)
+    return sql
+
+
+_TRANSLATIONS = (
+    (r"\bFROM (tasks|schedules)\b", r"FROM autocron_\1 AS \1"),
+    (r":([a-z_]+)\b", r"%(\1)s"),
+    (r"\?", "%s"),
+    (r"\binstr\(", "strpos("),
+)
 
 STATE: Dict[TaskState, str] = {
     state: f"state = '{state.value}'"
@@ -151,6 +174,14 @@ RUNNING_WITH_LOCK = f"""
 SELECT count(*) FROM autocron_tasks WHERE {STATE[TaskState.RUNNING]} AND lock_key = %s"""
 WORKERS_WITH = """
 SELECT worker FROM autocron_tasks WHERE state = 'running' AND worker IS NOT NULL AND ticket = %s"""
+# By the server's clock alone: those of hosts differ.
+PUT_HOST = """
+INSERT INTO autocron_hosts VALUES (%s, %s, now())
+ON CONFLICT (name) DO UPDATE SET workers = excluded.workers, seen_at = excluded.seen_at"""
+HOSTS = """
+SELECT name, workers, extract(epoch FROM now() - seen_at)::double precision FROM autocron_hosts
+WHERE seen_at > now() - make_interval(secs => %s) ORDER BY name"""
+FORGET_HOSTS = "DELETE FROM autocron_hosts WHERE seen_at < now() - interval '1 day'"
 # The one question to a table of procrastinate's.
 LOST_TICKETS = f"""
 SELECT id, queue, priority, run_at {FROM}

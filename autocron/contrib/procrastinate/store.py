@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.contrib.procrastinate import statements
 from autocron.contrib.procrastinate.database import Database, Values
@@ -39,10 +39,17 @@ class PostgresStore(Database):
         url: The database, as ``postgresql://user@host/name``.
         tickets: Issues the tickets that bring workers to tasks.
         clock: The source of time, for what a ticket needs of it.
+        durability: ``"normal"`` does not wait until what is stored is on the server's disk.
     """
 
-    def __init__(self, url: str, tickets: Tickets, clock: Optional[Clock] = None) -> None:
-        super().__init__(url)
+    def __init__(
+        self,
+        url: str,
+        tickets: Tickets,
+        clock: Optional[Clock] = None,
+        durability: str = "full",
+    ) -> None:
+        super().__init__(url, durability)
         self._tickets = tickets
         self.clock = clock
         self._used = threading.local()
@@ -86,6 +93,29 @@ class PostgresStore(Database):
                 self._set_ticket(task.id, None)
                 return None
             return self._issue(task.id, task.queue, task.priority, self._free_at(task, now))
+
+    # -- hosts --------------------------------------------------------------------------------
+
+    def put_host(self, name: str, workers: Sequence[str]) -> None:
+        """Note that a host is there, now, with these workers."""
+        self.write("note this host", statements.PUT_HOST, (name, " ".join(workers)))
+
+    def remove_host(self, name: str) -> None:
+        """Note that a host has left."""
+        sql = "DELETE FROM autocron_hosts WHERE name = %s"
+        self.write("note that this host leaves", sql, (name,))
+
+    def forget_hosts(self) -> None:
+        """Forget the hosts that have not been heard of for a day."""
+        self.write("forget hosts that are gone", statements.FORGET_HOSTS)
+
+    def hosts(self, silent_seconds: float) -> List[Tuple[str, Tuple[str, ...], float]]:
+        """Return the hosts that have been heard of within so many seconds, by name.
+
+        Each with its workers, and for how many seconds nothing was heard of it.
+        """
+        rows = self.read("read the hosts", statements.HOSTS, (silent_seconds,))
+        return [(name, tuple(workers.split()), seconds) for name, workers, seconds in rows]
 
     def workers_with(self, ticket: int) -> List[str]:
         """Return who runs a task to which this ticket has brought him; at most one."""
@@ -333,6 +363,21 @@ class PostgresStore(Database):
             self.write(doing, statements.SHIFT_STARTS, values)
             self.write(doing, statements.SHIFT_FREE, values)
         return count
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def ask(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
+        """Return the rows of a question; see :class:`autocron.shell.local.AskedStore`."""
+        return self.read(doing, statements.translated(sql), values)
+
+    def tasks_of(self, doing: str, sql: str, values: Values = ()) -> List[Task]:
+        """Return the tasks of a question for :data:`autocron.shell.queries.TASK`."""
+        return self._tasks(doing, statements.translated(sql), values)
+
+    def discard(self, task: Task) -> bool:
+        """Remove a task if it is as it was read; tell whether it was."""
+        values = (task.id, task.revision)
+        return self.write(f"discard task {task.id}", statements.DISCARD, values) == 1
 
     def _tasks(self, doing: str, sql: str, values: Values) -> List[Task]:
         return [readable(row_task, row, self.url) for row in self.read(doing, sql, values)]

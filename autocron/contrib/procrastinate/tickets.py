@@ -18,6 +18,7 @@ Tickets that come in vain are harmless, so none is ever taken back.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any, Callable, Optional
 
@@ -39,6 +40,7 @@ class Tickets:
     """
 
     def __init__(self, server_at: Callable[[datetime], datetime] = lambda at: at) -> None:
+        _have_no_line_for_each_call()
         # Never opened: each ticket is issued in a transaction that is there.
         self._app = App(connector=SyncPsycopgConnector())
         self._server_at = server_at
@@ -68,3 +70,10 @@ class Tickets:
             TICKET, queue=queue, priority=priority, connection=connection, **options
         )
         return int(deferrer.defer(task_id=task_id))
+
+
+def _have_no_line_for_each_call() -> None:
+    """Let procrastinate log what is wrong, unless the application has set its level."""
+    log = logging.getLogger("procrastinate")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.WARNING)

@@ -1,22 +1,18 @@
-"""procrastinate's worker, which runs tickets: each brings the engine to one task."""
+"""procrastinate's worker, which takes tickets; each of them brings an engine to a task."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import contextlib
 import threading
-from typing import Any, Iterable, Optional
+from typing import Any, Callable, Iterable, Optional
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import TICKET
-from autocron.core.errors import StoreError
-from autocron.engine import Engine
+from autocron.engine import Engine, Tick
 
-logger = logging.getLogger("autocron")
-
-# How long is waited before an outcome that could not be stored is tried again.
-_TROUBLE_PAUSE_SECONDS = 0.5
 # So long, at most, a ticket stays away that could not be used.
 _LONGEST_PAUSE_SECONDS = 60
 POLL_SECONDS = 1.0
@@ -33,25 +29,22 @@ class _Again(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": seconds})
 
 
-class TicketWorker:
-    """Runs tickets, one at a time, and with each the task that is most urgent then.
+class TicketTaker:
+    """Takes tickets, one at a time.
 
     Arguments:
         store: Where the tasks are.
-        engine: Claims, runs and ends them.
-        queues: The queues of which tickets are used; None is all.
+        queues: The queues of which tickets are taken; None is all.
     """
 
-    def __init__(
-        self, store: PostgresStore, engine: Engine, queues: Optional[Iterable[str]] = None
-    ) -> None:
+    def __init__(self, store: PostgresStore, queues: Optional[Iterable[str]] = None) -> None:
         self._store = store
-        self._engine = engine
         self._queues = None if queues is None else list(queues)
         self._leaving = threading.Event()
+        self._stop: Optional[Callable[[], object]] = None
 
     def run(self, wait: bool = True) -> None:
-        """Run tickets, in procrastinate's worker.
+        """Take tickets, in procrastinate's worker.
 
         Arguments:
             wait: Whether to wait for more once no ticket can be used; else that is the end.
@@ -59,50 +52,87 @@ class TicketWorker:
         connector = PsycopgConnector(conninfo=self._store.url, min_size=1, max_size=4)
         app = App(connector=connector)
         app.task(name=TICKET, pass_context=True, retry=_Again())(self._use)
-        app.run_worker(
-            queues=self._queues,
-            concurrency=1,
-            wait=wait,
-            listen_notify=wait,
-            install_signal_handlers=False,
-            fetch_job_polling_interval=POLL_SECONDS,
-            update_heartbeat_interval=HEARTBEAT_SECONDS,
-            stalled_worker_timeout=SILENT_SECONDS,
-            # A ticket that was used is nothing that anybody wants to know of.
-            delete_jobs="always",
-        )
+        # procrastinate looks after its side tasks only while it has a periodic one: without it,
+        # after a restart of the server, it goes on without LISTEN. This comes once a year.
+        app.periodic(cron="0 0 1 1 *")(app.task(name="autocron.nothing")(_do_nothing))
+        asyncio.run(self._run(app, wait))
+
+    async def _run(self, app: Any, wait: bool) -> None:
+        async with app.open_async():
+            worker = app.run_worker_async(
+                queues=self._queues,
+                concurrency=1,
+                wait=wait,
+                listen_notify=wait,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=POLL_SECONDS,
+                update_heartbeat_interval=HEARTBEAT_SECONDS,
+                stalled_worker_timeout=SILENT_SECONDS,
+                # A ticket that was used is nothing that anybody wants to know of.
+                delete_jobs="always",
+            )
+            running = asyncio.ensure_future(worker)
+            loop = asyncio.get_running_loop()
+            self._stop = lambda: loop.call_soon_threadsafe(running.cancel)
+            if self.is_leaving:
+                running.cancel()
+            try:
+                await running
+            except asyncio.CancelledError:
+                if not self.is_leaving:
+                    raise
+            finally:
+                self._stop = None
 
     def _use(self, context: JobContext, task_id: str) -> None:
-        """Use one ticket; called by procrastinate, in a thread."""
         ticket: Any = context.job.id
-        try:
-            self.use(ticket, task_id)
-        except StoreError as error:
-            # It comes again.
-            logger.error("a ticket could not be used: %s", error)
-            raise
+        self.use(ticket, task_id)
 
     def use(self, ticket: int, task_id: str) -> None:
-        """Take the most urgent task, if there is one; see that the ticket's own is not forgotten.
+        """Use one ticket; called by procrastinate, in a thread.
 
         Arguments:
             ticket: The ticket.
             task_id: The task for which it was issued.
+
+        Raises:
+            StoreError: It could not be used, and comes again.
+        """
+        raise NotImplementedError
+
+    def take(self, engine: Engine, ticket: int, task_id: str) -> Tick:
+        """Claim the most urgent task, if there is one; see that the ticket's own is not forgotten.
+
+        Arguments:
+            engine: Claims it.
+            ticket: The ticket.
+            task_id: The task for which it was issued.
         """
         with self._store.using(ticket):
-            claimed = self._engine.tick().claimed
-        if claimed is None or claimed.id != task_id:
+            tick = engine.tick()
+        if tick.claimed is None or tick.claimed.id != task_id:
             # Before the task is run, which may take hours.
             self._store.renew(task_id, ticket)
-        while self._engine.in_hand is not None:
-            trouble = self._engine.tick(claim=False).trouble
-            if trouble is not None:
-                # The task has been run, and is not run again: what came of it is kept here until
-                # it can be stored.
-                logger.error("the outcome of a task could not be stored yet: %s", trouble)
-                if self._leaving.wait(_TROUBLE_PAUSE_SECONDS):
-                    raise trouble
+        return tick
 
     def leave(self) -> None:
-        """Give up on what can not be stored; the task is run again by another worker."""
+        """Take no more tickets; for any thread. What is in use is used to the end."""
         self._leaving.set()
+        stop = self._stop
+        if stop is not None:
+            # The loop may have ended just now.
+            with contextlib.suppress(RuntimeError):
+                stop()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was told to leave."""
+        return self._leaving.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until it is told to leave."""
+        self._leaving.wait(seconds)
+
+
+def _do_nothing(timestamp: int) -> None:
+    """Be what happens once a year."""

@@ -19,8 +19,13 @@ REQUIRED = os.environ.get("AUTOCRON_TEST_POSTGRES") == "required"
 EMPTY = """
 TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_events,
     procrastinate_periodic_defers, autocron_tasks, autocron_schedules, autocron_settings,
-    autocron_starts, autocron_busy_rates, autocron_paused_queues RESTART IDENTITY CASCADE
+    autocron_starts, autocron_busy_rates, autocron_paused_queues, autocron_hosts
+    RESTART IDENTITY CASCADE
 """
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "mostly_waits: see tests/processes/conftest.py")
 
 
 def pytest_ignore_collect(collection_path):

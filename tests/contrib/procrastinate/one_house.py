@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 
 from autocron.contrib.procrastinate.backend import postgres_store
-from autocron.contrib.procrastinate.house import House
+from tests.contrib.procrastinate.keeping import house_of, keep
 
 if __name__ == "__main__":
-    House(postgres_store(sys.argv[1]), silent_seconds=4.0).run()
+    store = postgres_store(sys.argv[1])
+    keep(house_of(store, f"host {os.getpid()}", 4.0), store.clock, time.sleep)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from autocron.contrib.procrastinate.backend import postgres_store
-from autocron.contrib.procrastinate.worker import TicketWorker
 from autocron.core.outcome import Returned
 from autocron.engine import Engine
 from autocron.shell.chance import new_id
 from autocron.zones import load_zone
+from tests.contrib.procrastinate.inline_worker import InlineWorker
 
 
 class Invoker:
@@ -22,7 +22,7 @@ class Invoker:
         return Returned('"the first"')
 
 
-class TellingWorker(TicketWorker):
+class TellingWorker(InlineWorker):
     """Says when a ticket has been used, and what came of it was stored, or was not."""
 
     def use(self, ticket, task_id):

@@ -14,11 +14,11 @@ import pytest
 from autocron.contrib.procrastinate.backend import ProcrastinateBackend
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import Tickets
-from autocron.contrib.procrastinate.worker import TicketWorker
 from autocron.engine import Engine
 from autocron.operations import Operations
 from autocron.testing.contract import BACKEND_CHECKS, STORE_CHECKS
 from autocron.testing.contract.tools import NOW
+from tests.contrib.procrastinate.inline_worker import InlineWorker
 
 
 class Clock:
@@ -72,7 +72,7 @@ class Hands:
             invoker=invoker,
             worker=worker,
         )
-        TicketWorker(self._store, engine).run(wait=False)
+        InlineWorker(self._store, engine).run(wait=False)
         if invoker.raised is not None:
             raise invoker.raised
 

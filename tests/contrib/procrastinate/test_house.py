@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from autocron.contrib.procrastinate.backend import postgres_backend
-from autocron.contrib.procrastinate.house import House
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, TaskState
+from tests.contrib.procrastinate.keeping import house_of, keep
 from tests.processes.world import eventually
 
 ROOT = str(Path(__file__).resolve().parents[3])
@@ -97,8 +97,9 @@ def test_each_occurrence_fires_once_whoever_freezes_and_comes_back(backend, star
 
 
 def test_a_host_fires_expires_and_hears_of_schedules_of_others(backend):
-    house = House(backend.store)
-    thread = threading.Thread(target=house.run)
+    leaving = threading.Event()
+    arguments = (house_of(backend.store), backend.store.clock, leaving.wait)
+    thread = threading.Thread(target=keep, args=arguments)
     thread.start()
     try:
         expiring = backend.enqueue(Message("shop.mail:send", "[[],{}]", expires_seconds=0.1))
@@ -107,22 +108,22 @@ def test_a_host_fires_expires_and_hears_of_schedules_of_others(backend):
         _await(lambda: _fired(backend), "an occurrence")
         with psycopg.connect(backend.store.url, autocommit=True) as connection:
             connection.execute("DELETE FROM procrastinate_jobs")
-        assert House(backend.store).step() <= 1.0
+        house_of(backend.store).tick()
         assert backend.store.reissue() == 0
     finally:
-        house.leave()
+        leaving.set()
         thread.join()
 
 
 def test_a_step_of_the_servers_clock_moves_no_delay(backend):
     delayed = backend.enqueue(Message("shop.mail:send", "[[],{}]", delay_seconds=3600.0))
-    house = House(backend.store)
-    house.step()
+    house = house_of(backend.store)
+    house.tick()
     # As after a failover to a machine whose clock is five minutes ahead.
     ask = backend.store.clock._ask
     backend.store.clock._ask = lambda: ask() + timedelta(minutes=5)
     backend.store.clock._asked_at = float("-inf")
     before = backend.store.clock.now()
-    house.step()
+    house.tick()
     assert backend.store.clock.now() - before < timedelta(minutes=1)
     assert backend.get(delayed.id) == delayed

@@ -15,13 +15,13 @@ import pytest
 
 from autocron.contrib.procrastinate.backend import postgres_backend
 from autocron.contrib.procrastinate.recovery import recover
-from autocron.contrib.procrastinate.worker import TicketWorker
 from autocron.core.errors import StoreError
 from autocron.core.outcome import Returned
 from autocron.core.task import Message, TaskState
 from autocron.engine import Engine
 from autocron.shell.chance import new_id
 from autocron.zones import load_zone
+from tests.contrib.procrastinate.inline_worker import InlineWorker
 
 ROOT = str(Path(__file__).resolve().parents[3])
 PATIENCE_SECONDS = 120.0
@@ -62,7 +62,7 @@ class Place:
             invoker=Invoker(lambda task, hand: Returned(result)),
             worker="the second",
         )
-        TicketWorker(self.store, engine).run(wait=False)
+        InlineWorker(self.store, engine).run(wait=False)
 
     def recover(self, count):
         """Look for silent workers until so many tasks were taken back."""

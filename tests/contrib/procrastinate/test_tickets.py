@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from autocron.contrib.procrastinate.backend import ProcrastinateBackend, postgres_store
-from autocron.contrib.procrastinate.worker import TicketWorker
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed
 from autocron.core.machine import apply
@@ -24,6 +23,8 @@ from autocron.engine import Engine
 from autocron.operations import Operations
 from autocron.shell.chance import new_id
 from autocron.zones import load_zone
+from tests.contrib.procrastinate import inline_worker
+from tests.contrib.procrastinate.inline_worker import InlineWorker
 
 
 class Place:
@@ -59,7 +60,7 @@ class Place:
     def work(self, invoke=None, worker="worker-1", queues=None):
         """Use every ticket that can be used now; return what was run."""
         before = len(self.ran)
-        TicketWorker(self.store, self.engine(invoke, worker), queues).run(wait=False)
+        InlineWorker(self.store, self.engine(invoke, worker), queues).run(wait=False)
         return self.ran[before:]
 
     def rows(self, sql, *values):
@@ -218,7 +219,7 @@ def test_a_worker_for_some_queues_uses_the_tickets_of_those(place):
 def test_a_ticket_that_procrastinate_brings_twice_runs_nothing_twice(place):
     task = place.call("once")
     (ticket,) = place.rows("SELECT ticket FROM autocron_tasks")[0]
-    worker = TicketWorker(place.store, place.engine())
+    worker = InlineWorker(place.store, place.engine())
     for _ in range(2):
         worker.use(ticket, task.id)
     assert place.ran == ["once"]
@@ -265,7 +266,7 @@ def test_several_workers_run_each_task_once_and_keep_limits(place):
     # A process has one worker; here each has a store of its own, as if it were one.
     stores = [postgres_store(place.url) for _ in range(3)]
     workers = [
-        TicketWorker(store, place.engine(run, f"worker-{number}", store))
+        InlineWorker(store, place.engine(run, f"worker-{number}", store))
         for number, store in enumerate(stores)
     ]
     threads = [
@@ -308,7 +309,7 @@ def _end_one(place, ready):
 def test_an_outcome_that_can_not_be_stored_is_kept_until_it_can(place, monkeypatch):
     task = place.call()
     (ticket,) = place.rows("SELECT ticket FROM autocron_tasks")[0]
-    monkeypatch.setattr("autocron.contrib.procrastinate.worker._TROUBLE_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(inline_worker, "PAUSE_SECONDS", 0.01)
     refusals = []
 
     def run(task, hand):
@@ -321,8 +322,8 @@ def test_an_outcome_that_can_not_be_stored_is_kept_until_it_can(place, monkeypat
         if len(refusals) == 3:
             place.execute("ALTER TABLE hidden_tasks RENAME TO autocron_tasks")
 
-    monkeypatch.setattr("autocron.contrib.procrastinate.worker.logger.error", warn)
-    TicketWorker(place.store, place.engine(run)).use(ticket, task.id)
+    monkeypatch.setattr(inline_worker.logger, "error", warn)
+    InlineWorker(place.store, place.engine(run)).use(ticket, task.id)
     assert len(refusals) >= 3
     assert all(isinstance(error, StoreError) for error in refusals)
     assert place.ran == ["[[],{}]"]
