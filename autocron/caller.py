@@ -10,7 +10,7 @@ from autocron.delayed import Link
 from autocron.group import TaskGroup
 from autocron.messages import message_of
 from autocron.result import TaskResult
-from autocron.serving import Route, Service, Taker
+from autocron.serving import Destination, Route, Service, Taker
 
 if TYPE_CHECKING:
     from autocron.app import App
@@ -77,7 +77,10 @@ class AppCaller:
         here = InPlace(self._app, [link.known for link in links])
         return self._routed(here, here.clock, links)
 
-    def _routed(self, taker: Taker, clock: Clock, links: Sequence[Link]) -> Source:
+    def _routed(self, taker: Destination, clock: Clock, links: Sequence[Link]) -> Source:
+        connection = links[0].options.connection if links else None
+        if connection is not None:
+            return self._source(taker, clock, taker.within(connection))
         router = self._app.router
         on_commit = links[0].options.on_commit if links else None
         if router is not None:

@@ -72,6 +72,8 @@ class TaskOptions(TypedDict, total=False):
         unique_for: Also for so long after the call, whatever has become of it.
         on_commit: With ``autocron.contrib.django``: whether a call inside an atomic block is
             enqueued when that commits, or which database's; as the setting says if not given.
+        connection: With a PostgreSQL database: the connection, of psycopg, Django or SQLAlchemy, in
+            whose transaction the call is stored; for ``task.options(…)``.
     """
 
     weeks: Optional[float]
@@ -97,6 +99,7 @@ class TaskOptions(TypedDict, total=False):
     unique_while: Optional[str]
     unique_for: Optional[Duration]
     on_commit: Union[bool, str, None]
+    connection: Optional[object]
 
 
 if TYPE_CHECKING:

@@ -62,6 +62,9 @@ class InPlace:
         ended = [self._run(message) for message in messages]
         return ended, self._follow(ended, then, group is not False)
 
+    def within(self, connection: object, is_asked: bool = True) -> None:
+        """Run calls at once, transaction or not; see :meth:`autocron.ports.Backend.within`."""
+
     def get(self, task_id: str) -> Optional[Task]:
         """Return a task as it has ended."""
         return self._ended.get(task_id)

@@ -50,6 +50,7 @@ class DelayOptions:
         unique_seconds: For how many seconds after its call a task counts, whatever becomes of it.
         on_commit: Whether the call waits for the transactions around it, or which one; None leaves
             it to the integration.
+        connection: The connection whose transaction it is to be part of; None is one of its own.
     """
 
     delay_seconds: float = 0.0
@@ -65,6 +66,7 @@ class DelayOptions:
     unique_running: bool = False
     unique_seconds: Optional[float] = None
     on_commit: Union[bool, str, None] = None
+    connection: Optional[object] = None
 
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
@@ -99,6 +101,10 @@ class DelayOptions:
         ):
             if name in given and not has:
                 raise InvalidTask(f"{name}= goes with {needed}=, which is not given")
+        if self.connection is not None and self.on_commit:
+            raise InvalidTask(
+                "connection= stores the call in a transaction, and on_commit= after it; give one"
+            )
         if isinstance(self.expires, float) and self.expires <= self.delay_seconds:
             raise InvalidTask(
                 f"expires: {self.expires:g} seconds after the call is no later than it is due, "
@@ -313,6 +319,12 @@ def _on_commit(name: str, value: object) -> Union[bool, str]:
     )
 
 
+def _connection(name: str, value: object) -> object:
+    if isinstance(value, (bool, int, float, str, bytes)):
+        raise InvalidTask(f"{name}: {value!r} is no open connection to a database")
+    return value
+
+
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "expires": _expires,
     "queue": check_queue,
@@ -329,6 +341,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "timeout": duration,
     "rate": lambda name, value: parse_rate(value),
     "on_commit": _on_commit,
+    "connection": _connection,
 }
 # Option -> field of the policy.
 _POLICY_FIELDS: Mapping[str, str] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import (
+    Any,
     Callable,
     ContextManager,
     FrozenSet,
@@ -306,6 +307,22 @@ class Backend(Protocol):
 
         Returns:
             The tasks of ``messages`` and of ``then``, in order.
+        """
+        ...
+
+    def within(self, connection: object, is_asked: bool = True) -> Any:
+        """Return what takes calls as part of a transaction of the application.
+
+        Arguments:
+            connection: The connection of that transaction.
+            is_asked: Whether the application has asked for it.
+
+        Returns:
+            A :class:`autocron.serving.Route`; None if calls just go on as they would, or if nobody
+            has asked, and there can be no such transaction.
+
+        Raises:
+            InvalidTask: There can be no such transaction here.
         """
         ...
 

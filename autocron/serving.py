@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Protocol, Sequence, Tuple, Union
 
 from autocron.core.task import Message, Task, TaskState
 from autocron.registry import TaskFunction
@@ -85,6 +85,14 @@ class Taker(Protocol):
         ...
 
 
+class Destination(Taker, Protocol):
+    """Where a call goes if it takes no other way."""
+
+    def within(self, connection: object, is_asked: bool = True) -> Any:
+        """Return what takes it in a transaction; see :meth:`autocron.ports.Backend.within`."""
+        ...
+
+
 class Route(Taker, Protocol):
     """Another way of calls than straight to the service."""
 
@@ -105,7 +113,7 @@ class Router(Protocol):
     """
 
     def __call__(
-        self, taker: Taker, clock: Clock, on_commit: Union[bool, str, None]
+        self, taker: Destination, clock: Clock, on_commit: Union[bool, str, None]
     ) -> Optional[Route]:
         """Return the way of a call; None is the straight one.
 

@@ -9,7 +9,7 @@ order.
 from __future__ import annotations
 
 import os
-from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.engine import Engine, Tick
@@ -18,7 +18,7 @@ from autocron.ports import Clock, Observer, Waker
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.large_log import LargeLog
-from autocron.shell.local import AskedStore, KeptStore, StoreBackend
+from autocron.shell.local import AskedStore, KeptStore, LocalBackend, StoreBackend
 from autocron.shell.ownership import RunFolder
 from autocron.shell.private import check_database
 from autocron.shell.remote import is_url, remember, url_of
@@ -104,6 +104,10 @@ class Kind(Protocol):
         """
         ...
 
+    def backend(self, store: KeptStore, operations: Operations) -> StoreBackend[Any]:
+        """Return a backend on a store, with what may be done to it."""
+        ...
+
     def hosts(self, store: KeptStore) -> List[Host]:
         """Return who serves it now, by name, if that may be several."""
         ...
@@ -154,6 +158,11 @@ class OneHost:
     def store(self, durability: str = "full") -> SQLiteStore:
         """Return a store of the file."""
         return SQLiteStore(self._path, durability=durability)
+
+    def backend(self, store: KeptStore, operations: Operations) -> LocalBackend:
+        """Return a backend on a store."""
+        assert isinstance(store, SQLiteStore)
+        return LocalBackend(store, operations)
 
     def hosts(self, store: KeptStore) -> List[Host]:
         """There is but one."""
@@ -259,11 +268,13 @@ def opened(kind: Kind, durability: str = "full") -> KeptStore:
 
 
 def stored_backend(
+    kind: Kind,
     store: KeptStore,
-    clock: Clock,
     waker: Optional[Waker] = None,
     observer: Optional[Observer] = None,
-) -> StoreBackend[KeptStore]:
+) -> StoreBackend[Any]:
     """Put a backend on a store, as processes use it that only store calls and read results."""
-    operations = Operations(store, clock, new_id=new_id, waker=waker, draw=draw, observer=observer)
-    return StoreBackend(store, operations)
+    operations = Operations(
+        store, kind.clock, new_id=new_id, waker=waker, draw=draw, observer=observer
+    )
+    return kind.backend(store, operations)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Generic, Iterable, List, Optional, Protocol, Sequence, Tuple, TypeVar, Union
 
+from autocron.core.errors import InvalidTask
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
 from autocron.operations import Operations
@@ -92,6 +93,16 @@ class StoreBackend(Generic[Kept]):
     ) -> Tuple[List[Task], List[Task]]:
         """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
         return self.operations.enqueue_all(messages, then, group=group)
+
+    def within(self, connection: object, is_asked: bool = True) -> Any:
+        """Refuse a call as part of a transaction; see :meth:`autocron.ports.Backend.within`."""
+        if not is_asked:
+            return None
+        raise InvalidTask(
+            "connection= stores a call in a transaction of the application's own database, and "
+            'autocron\'s is another one here: it goes with start("postgresql://…"); without it, '
+            "call the function after the commit"
+        )
 
     def fire(
         self, schedule: Schedule, at: datetime, message: Message, unless_active: bool

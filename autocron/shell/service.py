@@ -69,7 +69,7 @@ class AppService:
         self._kind = kind
         self._served = Served(folder)
         self._waker = CallWaker(folder, self.clock)
-        self.backend = stored_backend(store, self.clock, waker=self._waker, observer=app.hooks)
+        self.backend = stored_backend(kind, store, waker=self._waker, observer=app.hooks)
         self.is_serving = False
         self._share: Optional[Share] = None
         self._is_stopped = False

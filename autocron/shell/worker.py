@@ -34,7 +34,7 @@ from autocron.shell.interrupt import SIGNAL, Interrupter
 from autocron.shell.invoke import FunctionInvoker
 from autocron.shell.kinds import Feed, Kind, kind_of, stored_backend
 from autocron.shell.launch import launch_supervisor
-from autocron.shell.local import KeptStore, StoreBackend
+from autocron.shell.local import StoreBackend
 from autocron.shell.log_records import mark_records
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output, log_at_last_resort
@@ -70,8 +70,8 @@ class WorkerService:
         # What a task calls is a promise like any call, hence a store of its own: the worker's
         # bookkeeping need not be synced, since losing it only means running again.
         self._backend = stored_backend(
+            kind,
             kind.store(durability),
-            kind.clock,
             waker=waker,
             observer=lambda kind, task: self._app.hooks(kind, task),
         )
@@ -83,7 +83,7 @@ class WorkerService:
         self._app = app
 
     @property
-    def backend(self) -> StoreBackend[KeptStore]:
+    def backend(self) -> StoreBackend[Any]:
         """The engine that takes the calls of tasks.
 
         Raises:

@@ -362,6 +362,9 @@ class SessionBackend(LocalBackend):
         self._ended = {task.id: task for task in self.store.find()}
         self.store.close()
 
+    def within(self, connection: object, is_asked: bool = True) -> None:
+        """Take calls as without a connection: a session has no transaction of the application."""
+
     def get(self, task_id: str) -> Optional[Task]:
         """Return what is known of a task, or was at the end."""
         return super().get(task_id) if self._ended is None else self._ended.get(task_id)

@@ -11,11 +11,11 @@ from autocron.contrib.django import conf
 from autocron.core.errors import InvalidTask, StartError
 from autocron.held import HeldCalls
 from autocron.ports import Clock
-from autocron.serving import Route, Taker
+from autocron.serving import Destination, Route
 from autocron.shell.chance import new_id
 
 
-def route(taker: Taker, clock: Clock, on_commit: Union[bool, str, None]) -> Optional[Route]:
+def route(taker: Destination, clock: Clock, on_commit: Union[bool, str, None]) -> Optional[Route]:
     """Hold a call for the transactions around it; see :class:`autocron.serving.Router`.
 
     Raises:
@@ -28,15 +28,23 @@ def route(taker: Taker, clock: Clock, on_commit: Union[bool, str, None]) -> Opti
         raise InvalidTask(
             f"on_commit: there is no database {wanted!r} in DATABASES ({', '.join(connections)})"
         )
-    holds = [
-        functools.partial(transaction.on_commit, using=connection.alias)
+    around = [
+        connection
         for connection in connections.all(initialized_only=True)
         if wanted in (True, connection.alias) and _is_in_transaction(connection)
     ]
+    if len(around) == 1:
+        # Where autocron's tables are in the same database, call and rows are committed together.
+        joined: Optional[Route] = taker.within(around[0], is_asked=False)
+        if joined is not None:
+            return joined
+    holds = [functools.partial(transaction.on_commit, using=one.alias) for one in around]
     return HeldCalls(taker, clock, new_id, holds) if holds else None
 
 
-def refuse_call(taker: Taker, clock: Clock, on_commit: Union[bool, str, None]) -> Optional[Route]:
+def refuse_call(
+    taker: Destination, clock: Clock, on_commit: Union[bool, str, None]
+) -> Optional[Route]:
     """Refuse the calls that are made while the tasks of the apps are imported.
 
     Raises:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Optional
 
 from autocron.contrib.procrastinate.clock import ServerClock
+from autocron.contrib.procrastinate.joining import JoinedCalls, driver_connection
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import Tickets
+from autocron.core.errors import InvalidTask
 from autocron.operations import Operations
 from autocron.ports import Observer
 from autocron.shell.chance import draw, new_id
@@ -15,6 +17,15 @@ from autocron.shell.local import StoreBackend
 
 class ProcrastinateBackend(StoreBackend[PostgresStore]):
     """Hands what the front end asks to the engine; implements :class:`autocron.ports.Backend`."""
+
+    def within(self, connection: object, is_asked: bool = True) -> Optional[JoinedCalls]:
+        """Return what takes calls in a transaction; see :meth:`autocron.ports.Backend.within`."""
+        try:
+            return JoinedCalls(self, self.store, driver_connection(connection))
+        except InvalidTask:
+            if is_asked:
+                raise
+            return None
 
 
 def postgres_store(url: str) -> PostgresStore:

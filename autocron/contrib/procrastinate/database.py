@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
 
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
 from autocron.contrib.procrastinate.connections import (
     ERRORS,
     Connection,
@@ -146,6 +150,37 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def is_same_as(self, connection: Connection) -> bool:
+        """Tell whether a connection is one to this database: the tables are the same ones."""
+        given = connection.info
+        with self._taken("look which database this is") as ours:
+            mine = ours.info
+            return (given.host, given.port, given.dbname) == (mine.host, mine.port, mine.dbname)
+
+    @contextmanager
+    def joined(self, connection: Connection) -> Iterator[None]:
+        """Let what this thread does inside be part of a transaction of the application.
+
+        It is undone alone if it fails; the application's transaction may go on.
+
+        Arguments:
+            connection: The connection of that transaction; without one, a transaction is begun as
+                the connection does it.
+        """
+        self.open()
+        status = connection.info.transaction_status
+        if status is TransactionStatus.IDLE and not connection.autocommit:
+            # Else what follows would be committed by itself.
+            connection.execute("SELECT")
+        doing = "store inside a transaction of the application"
+        with self.said(doing), connection.transaction():
+            before = self._current()
+            self._local.transaction = _Transaction(connection)
+            try:
+                yield
+            finally:
+                self._local.transaction = before
+
     def take_turn(self) -> None:
         """Wait until no other transaction has the turn, and keep it to the end of this one."""
         current = self._current()
@@ -233,4 +268,5 @@ class Database:
         else:
             given = storables(values)
         with self.said(doing):
-            return connection.execute(sql.encode(), given)
+            # A connection of the application may make other rows, or cursors that bind otherwise.
+            return psycopg.Cursor(connection, row_factory=tuple_row).execute(sql.encode(), given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Callable, List, Optional, Sequence
 
+from autocron.contrib.procrastinate.backend import ProcrastinateBackend
 from autocron.contrib.procrastinate.clock import ServerClock
 from autocron.contrib.procrastinate.feed import TicketFeed
 from autocron.contrib.procrastinate.house import EvenClock, House
@@ -13,6 +14,7 @@ from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import Tickets
 from autocron.contrib.procrastinate.worker import SILENT_SECONDS
 from autocron.engine import Engine
+from autocron.operations import Operations
 from autocron.ports import Clock
 from autocron.shell.kinds import Feed, Host, Keeper
 from autocron.shell.local import KeptStore
@@ -47,6 +49,11 @@ class ManyHosts:
     def store(self, durability: str = "full") -> PostgresStore:
         """Return a store of the database."""
         return PostgresStore(self._url, self._tickets, self.clock, durability)
+
+    def backend(self, store: KeptStore, operations: Operations) -> ProcrastinateBackend:
+        """Return a backend on a store."""
+        assert isinstance(store, PostgresStore)
+        return ProcrastinateBackend(store, operations)
 
     def hosts(self, store: KeptStore) -> List[Host]:
         """Return the hosts that have been heard of just now."""
