@@ -528,7 +528,9 @@ class App:
         by ``--set-autocron-lock on``: calls run here, at once).
 
         Arguments:
-            database: A name such as ``"project.db"``, kept in ``~/.autocron``, or an absolute path.
+            database: A name such as ``"project.db"``, kept in ``~/.autocron``, or an absolute path;
+                or a URL such as ``"postgresql://user@host/name"``, of a database that several hosts
+                share (``pip install "autocron[postgres]"``).
             workers: How many workers run; 0 only attaches. Or how many for which queues:
                 ``{"default": 2, "mail,bulk": 1}``; ``"*"`` is any queue, and one that no key
                 names is worked on by nobody. None is what ``--set-max-workers`` says, else 1.

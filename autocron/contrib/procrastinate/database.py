@@ -50,16 +50,16 @@ class Database:
 
     Arguments:
         url: The database, as ``postgresql://user@host/name``.
-        durability: ``"normal"`` does not wait until what is stored is on the server's disk.
+        connections: Its connections, which may be others' too; None is its own.
     """
 
     #: It is never found replaced by another one: a URL is no file.
     replacements = 0
 
-    def __init__(self, url: str, durability: str = "full") -> None:
+    def __init__(self, url: str, connections: Optional[Connections] = None) -> None:
         self.url = url
         self.shown = shown(url)
-        self._connections = Connections(url, waits_for_disk=durability == "full")
+        self._connections = connections or Connections(url)
         self._is_checked = False
         self._opening = threading.Lock()
         self._local = threading.local()
@@ -88,7 +88,7 @@ class Database:
                     if not create:
                         raise StoreError(
                             f"{self.shown} has no tables of this autocron; the next start() of the "
-                            "application, or autocron URL --migrate, makes them"
+                            "application makes them"
                         )
                     migrate(connection)
             self._is_checked = True

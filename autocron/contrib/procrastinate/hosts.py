@@ -7,6 +7,7 @@ from typing import Callable, List, Optional, Sequence
 
 from autocron.contrib.procrastinate.backend import ProcrastinateBackend
 from autocron.contrib.procrastinate.clock import ServerClock
+from autocron.contrib.procrastinate.connections import Connections
 from autocron.contrib.procrastinate.feed import TicketFeed
 from autocron.contrib.procrastinate.house import EvenClock, House
 from autocron.contrib.procrastinate.recovery import host_in
@@ -38,7 +39,12 @@ class ManyHosts:
         self._url = url
         self._folder = folder
         self._tickets = Tickets()
-        asked = PostgresStore(url, self._tickets)
+        # All stores of this process share them: a server has not many.
+        self._connections = {
+            durability: Connections(url, waits_for_disk=durability == "full")
+            for durability in ("full", "normal")
+        }
+        asked = PostgresStore(url, self._tickets, connections=self._connections["full"])
         self.clock: Clock = ServerClock(asked.server_time)
         self.house_clock: Clock = EvenClock(self.clock)
 
@@ -48,7 +54,8 @@ class ManyHosts:
 
     def store(self, durability: str = "full") -> PostgresStore:
         """Return a store of the database."""
-        return PostgresStore(self._url, self._tickets, self.clock, durability)
+        connections = self._connections[durability]
+        return PostgresStore(self._url, self._tickets, self.clock, connections)
 
     def backend(self, store: KeptStore, operations: Operations) -> ProcrastinateBackend:
         """Return a backend on a store."""

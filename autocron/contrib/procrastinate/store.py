@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.contrib.procrastinate import statements
+from autocron.contrib.procrastinate.connections import Connections
 from autocron.contrib.procrastinate.database import Database, Values
 from autocron.contrib.procrastinate.tickets import Tickets
 from autocron.core.errors import StoreError
@@ -39,7 +40,7 @@ class PostgresStore(Database):
         url: The database, as ``postgresql://user@host/name``.
         tickets: Issues the tickets that bring workers to tasks.
         clock: The source of time, for what a ticket needs of it.
-        durability: ``"normal"`` does not wait until what is stored is on the server's disk.
+        connections: Its connections, which may be others' too; None is its own.
     """
 
     def __init__(
@@ -47,9 +48,9 @@ class PostgresStore(Database):
         url: str,
         tickets: Tickets,
         clock: Optional[Clock] = None,
-        durability: str = "full",
+        connections: Optional[Connections] = None,
     ) -> None:
-        super().__init__(url, durability)
+        super().__init__(url, connections)
         self._tickets = tickets
         self.clock = clock
         self._used = threading.local()

@@ -49,7 +49,12 @@ class TicketTaker:
         Arguments:
             wait: Whether to wait for more once no ticket can be used; else that is the end.
         """
-        connector = PsycopgConnector(conninfo=self._store.url, min_size=1, max_size=4)
+        connector = PsycopgConnector(
+            conninfo=self._store.url,
+            min_size=1,
+            max_size=4,
+            kwargs={"application_name": "autocron"},
+        )
         app = App(connector=connector)
         app.task(name=TICKET, pass_context=True, retry=_Again())(self._use)
         # procrastinate looks after its side tasks only while it has a periodic one: without it,
