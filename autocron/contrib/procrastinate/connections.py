@@ -50,6 +50,8 @@ class Connections:
         self._url = url
         self._name = name
         self._most = most
+        #: How often one was found to have been ended by the server while it was idle.
+        self.ended = 0
         self._lock = threading.Lock()
         self._idle: List[Connection] = []
         self._pid = os.getpid()
@@ -71,6 +73,7 @@ class Connections:
                 return connection
             if _is_alive(connection):
                 return connection
+            self.ended += 1
             connection.close()
 
     def give(self, connection: Connection) -> None:

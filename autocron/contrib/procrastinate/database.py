@@ -104,6 +104,11 @@ class Database:
         self._connections.close()
         self._is_checked = False
 
+    @property
+    def outages(self) -> int:
+        """How often the server has ended idle connections, as when it was started anew."""
+        return self._connections.ended
+
     def server_time(self) -> datetime:
         """Ask the server for its time."""
         doing = "ask for the time"

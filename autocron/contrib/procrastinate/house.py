@@ -28,6 +28,9 @@ LOOK_EVERY_SECONDS = 1.0
 TELL_EVERY_SECONDS = 2.0
 RECOVER_EVERY_SECONDS = 2.0
 REISSUE_EVERY_SECONDS = 60.0
+# After an outage more often: what a server had noted last before it crashed, as that a task was
+# claimed, it may have forgotten, and the ticket of that task has been used.
+REISSUE_SOON_SECONDS = 2.0
 
 
 class EvenClock:
@@ -82,7 +85,8 @@ class House:
         self._silent_seconds = silent_seconds
         self._told_at = self._recovered_at = self._reissued_at = -math.inf
         # Who was cut off himself can not tell who is silent, until all have had time to be heard.
-        self._may_judge_at = -math.inf
+        self._may_judge_at = self._reissue_soon_until = -math.inf
+        self._outages = 0
 
     def tick(self, fires: bool = True) -> Tick:
         """Do what is to be done now; the next step is due within a second.
@@ -97,7 +101,13 @@ class House:
             return self._tick(fires)
         except AutocronError:
             self._may_judge_at = self._clock.monotonic() + self._silent_seconds
+            self._reissue_soon()
             raise
+
+    def _reissue_soon(self) -> None:
+        """Look for lost tickets at once, and until workers have given up those that they had."""
+        self._reissue_soon_until = self._clock.monotonic() + 2 * self._silent_seconds
+        self._reissued_at = -math.inf
 
     def _tick(self, fires: bool) -> Tick:
         elapsed = self._clock.monotonic()
@@ -109,7 +119,13 @@ class House:
         if is_due and elapsed >= self._may_judge_at:
             self._recovered_at = elapsed
             _say(recover(self._store, self._engine, self._silent_seconds))
-        if elapsed >= self._reissued_at + REISSUE_EVERY_SECONDS:
+        if self._store.outages != self._outages:
+            # It may have been away for so short a time that nothing has failed.
+            self._outages = self._store.outages
+            self._reissue_soon()
+        is_soon = elapsed < self._reissue_soon_until
+        pause_seconds = REISSUE_SOON_SECONDS if is_soon else REISSUE_EVERY_SECONDS
+        if elapsed >= self._reissued_at + pause_seconds:
             self._reissued_at = elapsed
             self._store.forget_hosts()
             count = self._store.reissue()

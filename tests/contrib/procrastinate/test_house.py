@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from autocron.contrib.procrastinate.backend import postgres_backend
+from autocron.core.errors import AutocronError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, TaskState
 from tests.contrib.procrastinate.keeping import house_of, keep
@@ -113,6 +114,26 @@ def test_a_host_fires_expires_and_hears_of_schedules_of_others(backend):
     finally:
         leaving.set()
         thread.join()
+
+
+def test_after_an_outage_lost_tickets_are_looked_for_at_once(backend):
+    house = house_of(backend.store)
+    backend.enqueue(Message("shop.mail:send", "[[],{}]"))
+    with psycopg.connect(backend.store.url, autocommit=True) as connection:
+
+        def tickets():
+            return connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone()[0]
+
+        house.tick()
+        connection.execute("DELETE FROM procrastinate_jobs")
+        house.tick()
+        assert tickets() == 0, "it has just looked"
+        connection.execute("ALTER TABLE autocron_settings RENAME TO away")
+        with pytest.raises(AutocronError):
+            house.tick()
+        connection.execute("ALTER TABLE away RENAME TO autocron_settings")
+        house.tick()
+        assert tickets() == 1
 
 
 def test_a_step_of_the_servers_clock_moves_no_delay(backend):
