@@ -139,6 +139,18 @@ ARROWS = {
         "autocron.ports",
         "autocron.shell",
     },
+    "autocron.shell.migrating": {
+        "autocron.contrib.procrastinate.backend",
+        "autocron.contrib.procrastinate.extra",
+        "autocron.shell",
+    },
+    "autocron.shell.moving": {
+        "autocron.contrib.procrastinate.arriving",
+        "autocron.contrib.procrastinate.extra",
+        "autocron.core",
+        "autocron.operations",
+        "autocron.shell",
+    },
     # pretends; of the shell it takes what it need not pretend
     "autocron.testing": {
         "autocron.app",
@@ -172,9 +184,12 @@ ARROWS = {
         "autocron.shell.clock",
         "autocron.shell.foreground",
         "autocron.shell.listing",
+        "autocron.shell.migrating",
+        "autocron.shell.moving",
         "autocron.shell.operating",
         "autocron.shell.overview",
         "autocron.shell.printable",
+        "autocron.shell.remote",
         "autocron.shell.statistics",
         "autocron.shell.verify",
         "autocron.testing",

@@ -7,7 +7,17 @@ import sys
 from contextlib import closing
 from typing import Any, Dict, List
 
-from autocron.cli import as_json, backing_up, changing, listing, operating, running, verifying
+from autocron.cli import (
+    as_json,
+    backing_up,
+    changing,
+    listing,
+    migrating,
+    moving,
+    operating,
+    running,
+    verifying,
+)
 from autocron.cli.arguments import UsageError, did_you_mean
 from autocron.cli.formatting import Screen
 from autocron.cli.options import Request, read
@@ -43,6 +53,10 @@ def run(words: List[str]) -> int:
             return backing_up.run(request.options)
         if request.options.verify:
             return verifying.run(request.options)
+        if request.options.move_to is not None:
+            return moving.run(request.options)
+        if request.options.migrate:
+            return migrating.run(request.options)
         open_database = open_or_create if request.changes else open_existing
         admin = open_database(name)
     except MissingDatabase as error:

@@ -137,12 +137,13 @@ def asks_for(
     Raises:
         UsageError: A companion is given without it, or another use beside it.
     """
+    written = f"--{use.replace('_', '-')}"
     if getattr(options, use) is None:
         for name in given(options, companions):
-            raise UsageError(f"--{name} goes with --{use}")
+            raise UsageError(f"--{name} goes with {written}")
         return False
     if others:
-        raise UsageError(f"--{use} and {others[0]}: one at a time")
+        raise UsageError(f"{written} and {others[0]}: one at a time")
     return True
 
 

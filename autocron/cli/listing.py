@@ -54,6 +54,9 @@ def setting(settings: Settings, name: str) -> str:
 
 def show_info(screen: Screen, overview: Overview, now: datetime) -> None:
     """Show what ``--info`` tells."""
+    if overview.moved is not None:
+        what = "is moved" if overview.moved.is_complete else "IS BEING MOVED"
+        screen.say(f"{what} to {overview.moved.url}; nothing is stored or run here", "bad")
     screen.title("Settings")
     settings = overview.settings
     screen.table([[name.replace("_", "-"), setting(settings, name)] for name in NAMES])

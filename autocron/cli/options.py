@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import autocron
-from autocron.cli import backing_up, running, verifying
+from autocron.cli import backing_up, migrating, moving, running, verifying
 from autocron.cli.arguments import (
     Parser,
     UsageError,
@@ -32,6 +32,8 @@ OPERATIONS = (*TASK_VERBS, "pause", "resume", "enable", "disable", "unschedule")
 _LIMITED = ("tasks", "results", "failed")
 _FILTERS = ("task", "state", "queue", "older_than", "newer_than")
 _ALONE = ("watch", "json", "limit", "kill", "delete_database", "yes")
+# What is done to a database as a whole, and who does it.
+_KEEPERS = {"backup": backing_up, "verify": verifying, "move_to": moving, "migrate": migrating}
 _SETTERS = tuple(f"set_{name}" for name in (*NAMES, "defaults"))
 
 _USAGE = "autocron DATABASE [options]\n       autocron demo\n       autocron explain EXPRESSION"
@@ -111,6 +113,9 @@ def _parser() -> Parser:
     keep = parser.add_argument_group("keep")
     backing_up.add_options(keep)
     verifying.add_options(keep)
+    grow = parser.add_argument_group("grow; see 'Grow beyond one machine'")
+    moving.add_options(grow)
+    migrating.add_options(grow)
     delete = parser.add_argument_group("delete")
     delete.add_argument(
         "--delete-database",
@@ -262,11 +267,12 @@ def _check_company(options: argparse.Namespace, operations: List[str]) -> None:
     ):
         raise UsageError("--delete-database stands alone, or with --yes")
     others = [*lists, *operations, *setters, *filters, *given(options, _ALONE)]
-    keeps = given(options, ["backup", "verify"])
+    keeps = given(options, _KEEPERS)
     running.check(options, [_written(name) for name in (*others, *keeps)])
-    alone = [_written(name) for name in others if name != "json"]
-    backing_up.check(options, [*alone, *(["--verify"] if options.verify else [])])
-    verifying.check(options, alone)
+    for keep, module in _KEEPERS.items():
+        fit = [keep, "json", *(["yes"] if moving.is_undone(options) else [])]
+        beside = [_written(name) for name in (*others, *keeps) if name not in fit]
+        module.check(options, beside)
     if len(operations) > 1:
         raise UsageError(f"{_written(operations[0])} and {_written(operations[1])}: one at a time")
     others = [*lists, *setters, *(["watch"] if options.watch else [])]
@@ -279,7 +285,8 @@ def _check_company(options: argparse.Namespace, operations: List[str]) -> None:
     if options.watch and (lists or setters):
         raise UsageError(f"--watch and {_written((lists + setters)[0])}: one at a time")
     asks = (options.discard, options.cancel)
-    if options.yes and not options.delete_database and not any(words == [ALL] for words in asks):
+    is_asked = options.delete_database or moving.is_undone(options)
+    if options.yes and not is_asked and not any(words == [ALL] for words in asks):
         raise UsageError("--yes goes with --delete-database, --discard all or --cancel all")
     for operation in ("pause", "resume"):
         word = getattr(options, operation)

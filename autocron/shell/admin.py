@@ -18,6 +18,7 @@ from autocron.operations import SCHEDULES_VERSION, next_version
 from autocron.shell.deleting import delete
 from autocron.shell.kinds import Kind, kind_of
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
+from autocron.shell.moved import mark_of
 from autocron.shell.operating import Operator
 from autocron.shell.overview import (
     Overview,
@@ -106,6 +107,7 @@ class Admin:
             stats=self.store.stats(now),
             queues=queues(self.store, paused, now),
             paused=paused,
+            moved=mark_of(stored),
         )
 
     def tasks(

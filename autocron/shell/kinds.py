@@ -19,6 +19,7 @@ from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.large_log import LargeLog
 from autocron.shell.local import AskedStore, KeptStore, LocalBackend, StoreBackend
+from autocron.shell.moved import check_not_moved
 from autocron.shell.ownership import RunFolder
 from autocron.shell.private import check_database
 from autocron.shell.remote import is_url, remember, url_of
@@ -261,6 +262,7 @@ def opened(kind: Kind, durability: str = "full") -> KeptStore:
     try:
         # Somebody may have been quicker: SQLite opens what stands there by then.
         kind.check()
+        check_not_moved(store.settings(), kind.shown)
     except AutocronError:
         store.close()
         raise

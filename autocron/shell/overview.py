@@ -16,6 +16,7 @@ from autocron.ports import Stats
 from autocron.shell.application import Application
 from autocron.shell.kinds import Host, Kind
 from autocron.shell.local import AskedStore
+from autocron.shell.moved import Mark
 from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
 from autocron.shell.rows import instant, microseconds
 from autocron.zones import load_zone
@@ -133,6 +134,7 @@ class Overview:
     stats: Stats
     queues: Tuple[QueueInfo, ...]
     paused: FrozenSet[str]
+    moved: Optional[Mark] = None
 
 
 def processes(store: AskedStore, folder: RunFolder) -> Processes:

@@ -12,6 +12,7 @@ import time
 from typing import List, Tuple
 
 from autocron.core.errors import ForeignDatabase, NewerDatabase
+from autocron.shell.moved import GUARDS
 
 # "acrn": tells autocron's databases from all others (PRAGMA application_id).
 APPLICATION_ID = 0x6163726E
@@ -315,11 +316,9 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
 
 # A trigger is run by whoever changes a table, and a view of a table's name is read in its place.
 _ACTING = """
-SELECT type, name FROM sqlite_master
+SELECT type, name, sql FROM sqlite_master
 WHERE (type = 'trigger' AND lower(tbl_name) IN {ours}) OR (type = 'view' AND lower(name) IN {ours})
-LIMIT 1""".format(
-    ours="('tasks', 'schedules', 'settings', 'starts', 'busy_rates', 'paused_queues')"
-)
+""".format(ours="('tasks', 'schedules', 'settings', 'starts', 'busy_rates', 'paused_queues')")
 
 
 def _identity(
@@ -335,7 +334,8 @@ def _identity(
         (version,), *_ = connection.execute("PRAGMA user_version").fetchall()
         tables = connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
         acting = connection.execute(_ACTING).fetchall()
-        return application_id, version, tables, acting
+        foreign = [(kind, name) for kind, name, sql in acting if sql != GUARDS.get(name)]
+        return application_id, version, tables, foreign
     finally:
         if begins and connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -39,6 +39,7 @@ from autocron.shell.kinds import Kind, opened, prepared, stored_backend
 from autocron.shell.local import KeptStore
 from autocron.shell.main_script import warn_if_unguarded
 from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
+from autocron.shell.moved import check_not_moved
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
@@ -275,9 +276,11 @@ def begin_service(
         The share.
 
     Raises:
-        StartError: Another application is being served.
+        StartError: Another application is being served, or the database was moved just now.
     """
     with alone(store):
+        # Who moves it looks for shares in a transaction, too.
+        check_not_moved(store.settings(), kind.shown)
         # The first one begins a period of service, for all.
         is_served = is_shared(folder.application)
         served = Served(folder)

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Dict, List, Mapping, Set, Tuple
 
 from autocron.shell.findings import Findings
+from autocron.shell.moved import GUARDS
 from autocron.shell.schema import MIGRATIONS
 
 # name of a table -> its columns: name, declared type, whether it is never NULL
@@ -47,6 +48,8 @@ def verify_schema(findings: Findings, connection: sqlite3.Connection, version: i
         remedy = "stop the application and make it again" if kind == "index" else RESTORE
         findings.add(f"{kind} {name}", "it is missing", remedy)
     for kind, name in sorted(found.keys() - wanted.keys()):
+        if found[kind, name] == GUARDS.get(name):
+            continue
         if kind in ("trigger", "view"):
             what = "autocron did not make it, and it can change what is stored, or what is read"
             remedy = f"find out who did, and drop it: 'DROP {kind.upper()} {name}'"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -21,7 +21,7 @@ from autocron.contrib.procrastinate.connections import (
     Connections,
     store_error,
 )
-from autocron.contrib.procrastinate.schema import VERSION, migrate, version_of
+from autocron.contrib.procrastinate.schema import VERSION, Versions, migrate, version_of
 from autocron.contrib.procrastinate.texts import originals, storable, storables
 from autocron.core.errors import StoreError
 from autocron.shell.remote import shown
@@ -92,6 +92,16 @@ class Database:
                         )
                     migrate(connection)
             self._is_checked = True
+
+    def migrate(self) -> Tuple[Versions, Versions]:
+        """Make missing tables, and bring older ones up to date; return what was, and what is now.
+
+        Raises:
+            NewerDatabase: The tables are a newer autocron's; they are untouched.
+            StoreError: It can not be reached, or its tables can not be made.
+        """
+        with self._taken("migrate the database") as connection:
+            return migrate(connection)
 
     def close(self) -> None:
         """Close what is open; the next use opens it again.
@@ -209,9 +219,13 @@ class Database:
         Raises:
             StoreError: It failed.
         """
+        self.take_turn()
+        return self.look(doing, sql, values)
+
+    def look(self, doing: str, sql: str, values: Values = ()) -> List[Any]:
+        """Do the same as :meth:`read`, but without the turn: for what needs not hold any longer."""
         current = self._current()
         if current is not None:
-            self.take_turn()
             return self._rows(current.connection, doing, sql, values)
         self.open()
         with self._taken(doing) as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, NamedTuple, Tuple
 
 import psycopg
 from procrastinate.schema import SchemaManager
@@ -158,23 +158,46 @@ def version_of(connection: psycopg.Connection[Any]) -> int:
     return int(version)
 
 
+class Versions(NamedTuple):
+    """What tables a database has.
+
+    Attributes:
+        ours: The version of autocron's; 0 if there are none.
+        procrastinate: The latest step of procrastinate's; empty if there are none, or if an
+            application has made them with procrastinate's own command.
+    """
+
+    ours: int
+    procrastinate: str
+
+
+def versions_of(connection: psycopg.Connection[Any]) -> Versions:
+    """Return what tables a database has; whoever may change them is to hold the lock for that."""
+    ours, _ = _one(connection, _FIND)
+    return Versions(*_one(connection, _VERSIONS)) if ours else Versions(0, "")
+
+
 def procrastinate_steps() -> Tuple[str, ...]:
     """Return the names of the installed procrastinate's own steps, in order."""
     folder = Path(SchemaManager.get_migrations_path())
     return tuple(sorted(path.name for path in folder.iterdir() if _STEP_NAME.match(path.name)))
 
 
-def migrate(connection: psycopg.Connection[Any]) -> None:
+def migrate(connection: psycopg.Connection[Any]) -> Tuple[Versions, Versions]:
     """Make the tables of autocron, and those of procrastinate, or bring them up to date.
 
     Any number of processes may do so at once. Tables that an application has made with
     procrastinate's own command are used, and left to that.
+
+    Returns:
+        What there was, and what there is now.
 
     Raises:
         StoreError: They can not be made, or are a newer autocron's.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        before = versions_of(connection)
         ours, theirs = _one(connection, _FIND)
         steps = procrastinate_steps()
         if not ours:
@@ -203,9 +226,10 @@ def migrate(connection: psycopg.Connection[Any]) -> None:
             noted = max(noted, steps[-1])
         for step in MIGRATIONS[version:]:
             _script(connection, step)
-        connection.execute(
-            "UPDATE autocron_schema SET version = %s, procrastinate = %s", (VERSION, noted)
-        )
+        after = Versions(VERSION, noted)
+        if after != before:
+            connection.execute("UPDATE autocron_schema SET version = %s, procrastinate = %s", after)
+        return before, after
 
 
 def _script(connection: psycopg.Connection[Any], sql: str) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 from procrastinate import App, SyncPsycopgConnector
 
@@ -29,6 +29,22 @@ from autocron.contrib.procrastinate.connections import Connection
 # Under this name procrastinate knows what a ticket is for; a worker of any version of an
 # application knows it, whatever functions that has.
 TICKET = "autocron.ticket"
+
+
+class Wanted(NamedTuple):
+    """A ticket to be issued.
+
+    Attributes:
+        task_id: The task.
+        queue: Its queue.
+        priority: Its priority.
+        at: When the ticket is to be used; None is now.
+    """
+
+    task_id: str
+    queue: str
+    priority: int
+    at: Optional[datetime]
 
 
 class Tickets:
@@ -65,11 +81,30 @@ class Tickets:
         Returns:
             The number of the ticket.
         """
-        options: Any = {} if at is None else {"schedule_at": self._server_at(at)}
-        deferrer = self._app.configure_task(
-            TICKET, queue=queue, priority=priority, connection=connection, **options
-        )
+        deferrer = self._deferrer(connection, Wanted(task_id, queue, priority, at))
         return int(deferrer.defer(task_id=task_id))
+
+    def issue_all(self, connection: Connection, wanted: Sequence[Wanted]) -> List[int]:
+        """Issue many tickets at once, in the transaction of a connection; return their numbers."""
+        if not wanted:
+            return []
+        jobs = [
+            self._deferrer(connection, each).job.evolve(task_kwargs={"task_id": each.task_id})
+            for each in wanted
+        ]
+        issued = self._app.job_manager.batch_defer_jobs(jobs, connection=connection)
+        return [int(job.id or 0) for job in issued]
+
+    def _deferrer(self, connection: Connection, wanted: Wanted) -> Any:
+        at = wanted.at
+        options: Any = {} if at is None else {"schedule_at": self._server_at(at)}
+        return self._app.configure_task(
+            TICKET,
+            queue=wanted.queue,
+            priority=wanted.priority,
+            connection=connection,
+            **options,
+        )
 
 
 def _have_no_line_for_each_call() -> None:

@@ -87,8 +87,20 @@ def databases():
     return []
 
 
+@pytest.fixture(scope="session")
+def empty():
+    """Empties the tables of a database."""
+    import psycopg
+
+    def empty_it(url):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(EMPTY.encode())
+
+    return empty_it
+
+
 @pytest.fixture
-def make_url(server, template, databases):
+def make_url(server, template, databases, empty):
     """Makes databases with empty tables; returns their URLs."""
     import psycopg
 
@@ -97,8 +109,7 @@ def make_url(server, template, databases):
     def make():
         place = next(taken)
         if place < len(databases):
-            with psycopg.connect(databases[place], autocommit=True) as connection:
-                connection.execute(EMPTY.encode())
+            empty(databases[place])
             return databases[place]
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE test_{place} TEMPLATE {template}".encode())
