@@ -7,8 +7,9 @@ import contextlib
 import threading
 from typing import Any, Callable, Iterable, Optional
 
-from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
 
+from autocron.contrib.procrastinate.looking import Connector
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import TICKET
 from autocron.engine import Engine, Tick
@@ -37,6 +38,9 @@ class TicketTaker:
         queues: The queues of which tickets are taken; None is all.
     """
 
+    #: After how many seconds to look unasked, for a ticket whose time has come.
+    poll_seconds = POLL_SECONDS
+
     def __init__(self, store: PostgresStore, queues: Optional[Iterable[str]] = None) -> None:
         self._store = store
         self._queues = None if queues is None else list(queues)
@@ -49,7 +53,7 @@ class TicketTaker:
         Arguments:
             wait: Whether to wait for more once no ticket can be used; else that is the end.
         """
-        connector = PsycopgConnector(
+        connector = Connector(
             conninfo=self._store.url,
             min_size=1,
             max_size=4,
@@ -70,7 +74,7 @@ class TicketTaker:
                 wait=wait,
                 listen_notify=wait,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=POLL_SECONDS,
+                fetch_job_polling_interval=self.poll_seconds,
                 update_heartbeat_interval=HEARTBEAT_SECONDS,
                 stalled_worker_timeout=SILENT_SECONDS,
                 # A ticket that was used is nothing that anybody wants to know of.
