@@ -69,6 +69,8 @@ class Hooks:
         self._codec = codec
         self._hooks: Dict[str, List[Hook]] = {}
         self._observers: Dict[str, List[Observer]] = {}
+        #: What there are hooks for; another list after each change.
+        self.kinds: List[str] = []
 
     def on(self, *kinds: str) -> Callable[[H], H]:
         """Return a decorator that makes a function a hook; see ``autocron.on``."""
@@ -83,6 +85,7 @@ class Hooks:
                 known = self._hooks.setdefault(kind, [])
                 # A module that is imported again, as by a reloader in the same process.
                 known[:] = [one for one in known if not _is_same(one, hook)] + [hook]
+            self._list_kinds()
             return hook
 
         return decorate
@@ -96,16 +99,16 @@ class Hooks:
         """
         for kind in kinds:
             self._observers.setdefault(kind, []).append(observer)
+        self._list_kinds()
 
     def remove(self, hook: Hook) -> None:
         """Take a hook out again."""
         for kind, known in self._hooks.items():
             self._hooks[kind] = [one for one in known if one is not hook]
+        self._list_kinds()
 
-    @property
-    def kinds(self) -> List[str]:
-        """What there are hooks for."""
-        return sorted(kind for kind in KINDS if self.listens_to(kind))
+    def _list_kinds(self) -> None:
+        self.kinds = sorted(kind for kind in KINDS if self.listens_to(kind))
 
     def listens_to(self, kind: str) -> bool:
         """Tell whether there is a hook for something that happens."""

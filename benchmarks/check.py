@@ -23,10 +23,11 @@ from typing import Any, Callable, Dict, Iterator, List
 
 from autocron.app import App
 from autocron.engine import Engine
+from autocron.operations import Operations
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.invoke import FunctionInvoker
-from autocron.shell.service import local_backend
+from autocron.shell.local import LocalBackend
 from autocron.shell.sqlite import SQLiteStore
 from autocron.zones import load_zone
 from benchmarks.subjects.drain import bare_loop
@@ -55,7 +56,9 @@ class Bench:
         self.path = os.path.join(folder, "check.db")
         self._store = SQLiteStore(self.path, durability="normal")
         self._store.open(create=True)
-        app.use(_Service(local_backend(self._store, clock), clock))  # type: ignore[arg-type]
+        operations = Operations(self._store, clock, new_id=new_id, draw=draw)
+        backend = LocalBackend(self._store, operations)
+        app.use(_Service(backend, clock))  # type: ignore[arg-type]
 
         def work(number: int) -> int:
             return number

@@ -32,10 +32,11 @@ def measure(count: int, durability: str) -> List[float]:
     """Return microseconds a task, in the order of MEASURES, for the autocron on the path."""
     from autocron.app import App
     from autocron.engine import Engine
+    from autocron.operations import Operations
     from autocron.shell.chance import draw, new_id
     from autocron.shell.clock import SystemClock
     from autocron.shell.invoke import FunctionInvoker
-    from autocron.shell.service import local_backend
+    from autocron.shell.local import LocalBackend
     from autocron.shell.sqlite import SQLiteStore
     from autocron.zones import load_zone
 
@@ -57,7 +58,8 @@ def measure(count: int, durability: str) -> List[float]:
     with tempfile.TemporaryDirectory() as folder:
         store = SQLiteStore(os.path.join(folder, "compare.db"), durability=durability)
         store.open(create=True)
-        app.use(Service(local_backend(store, clock)))  # type: ignore[arg-type]
+        operations = Operations(store, clock, new_id=new_id, draw=draw)
+        app.use(Service(LocalBackend(store, operations)))  # type: ignore[arg-type]
         began, began_cpu = time.perf_counter(), time.process_time()
         for number in range(count):
             delayed(number, "text")

@@ -28,6 +28,8 @@ SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
 MAX_IDLE = 16
 # The write-ahead log is cut back to this after it has grown, for example under a long read.
 WAL_BYTES = 8 * 1024 * 1024
+# Four megabytes of pages, as where they have SQLite's own size.
+CHECKPOINT_PAGES = 2000
 
 # The smallest page of SQLite. A file of a single byte, whatever it is, SQLite takes for empty.
 SMALLEST_BYTES = 512
@@ -163,6 +165,7 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
             connection.execute(f"PRAGMA fullfsync={int(durability == 'full')}")
             connection.execute("PRAGMA checkpoint_fullfsync=1")
             connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}").fetchall()
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
         except sqlite3.Error:
             connection.close()
             raise
@@ -181,6 +184,12 @@ def _distrust(connection: sqlite3.Connection) -> None:
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 
+class _Depth(threading.local):
+    """How often a thread has begun to use SQLite, and has not come to an end."""
+
+    depth = 0
+
+
 class Forks:
     """Lets a fork wait until no thread of this process is inside SQLite.
 
@@ -194,7 +203,7 @@ class Forks:
 
     def enter(self) -> None:
         """Begin to use SQLite; waits for a fork that is under way."""
-        depth = getattr(self._own, "depth", 0)
+        depth = self._own.depth
         if depth == 0:
             with self._lock:
                 while self._waiting:
@@ -204,7 +213,7 @@ class Forks:
 
     def leave(self) -> None:
         """Come to an end with it."""
-        depth = getattr(self._own, "depth", 0)
+        depth = self._own.depth
         if depth == 0:
             return  # it was begun before a fork, by the parent
         self._own.depth = depth - 1
@@ -224,7 +233,7 @@ class Forks:
         """Wait until no other thread is inside, and let none in until the fork is over."""
         self._lock.acquire()
         self._waiting += 1
-        own = 1 if getattr(self._own, "depth", 0) else 0
+        own = 1 if self._own.depth else 0
         while self._inside > own:
             self._changed.wait()
 
@@ -239,7 +248,7 @@ class Forks:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._inside = self._waiting = 0
-        self._own = threading.local()
+        self._own = _Depth()
 
 
 FORKS = Forks()
@@ -273,7 +282,8 @@ class Pool:
         self._idle: List[sqlite3.Connection] = [first]
         self._open: Set[sqlite3.Connection] = {first}
         self._closed = False
-        self._inherited = False
+        # Whether this is a child of the process that opened it, made by a fork that Python knows of.
+        self.is_inherited = False
         self._turn = threading.Lock()
         _POOLS.add(self)
 
@@ -281,7 +291,7 @@ class Pool:
     def is_mine(self) -> bool:
         """Whether this process opened it."""
         # The number alone is no proof: a grandchild may get that of a process that has ended.
-        return not self._inherited and self._pid == os.getpid()
+        return not self.is_inherited and self._pid == os.getpid()
 
     def take(self) -> sqlite3.Connection:
         """Take a connection out, or open one more; until it is given back, forks wait."""
@@ -352,9 +362,9 @@ class Pool:
         Closing an inherited connection may undo, in memory shared with the parent, what the parent
         is just writing.
         """
-        if self._inherited:
+        if self.is_inherited:
             return
-        self._inherited = True
+        self.is_inherited = True
         _INHERITED.append(self)
         if ctypes is not None:
             for connection in self._open:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from types import TracebackType
+from typing import Any, ContextManager, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
@@ -36,12 +36,41 @@ Values = Union[Sequence[Any], Mapping[str, Any]]
 
 
 class _Transaction:
-    """The transaction that a thread is in."""
+    """The transaction that a thread is in; entered again, inside of itself, it goes on.
 
-    def __init__(self, pool: Pool, connection: sqlite3.Connection) -> None:
-        self.pool = pool
-        self.connection = connection
+    No generator: it is entered once or twice in the life of every task, and this takes a third.
+    """
+
+    pool: Pool
+    connection: sqlite3.Connection
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._depth = 0
         self.undone = False
+
+    def __enter__(self) -> None:
+        if self._depth == 0:
+            self.pool, self.connection = self._database.begin(self)
+        self._depth += 1
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._database.end(self, error is not None)
+        elif error is not None:
+            self.undone = True
+
+
+class _Local(threading.local):
+    """What each thread has of a database."""
+
+    transaction: Optional[_Transaction] = None
 
 
 class Database:
@@ -73,7 +102,7 @@ class Database:
         self._pool: Optional[Pool] = None
         # The file that was opened last, until this is closed.
         self._left: Optional[Place] = None
-        self._local = threading.local()
+        self._local = _Local()
 
     # -- opening and closing ------------------------------------------------------------------
 
@@ -204,62 +233,65 @@ class Database:
 
     # -- transactions and statements ----------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> ContextManager[None]:
         """Make what is done inside one atomic write; an exception undoes all of it.
 
         A transaction inside another one joins it: an exception in the inner one undoes both.
         """
-        outer = self._current()
-        if outer is not None:
-            try:
-                yield
-            except BaseException:
-                outer.undone = True
-                raise
-            return
+        return self._current() or _Transaction(self)
+
+    def begin(self, transaction: _Transaction) -> Tuple[Pool, sqlite3.Connection]:
+        """Begin a transaction in this thread; only :class:`_Transaction` asks for it."""
         doing = "begin a transaction"
         pool, connection = self._take_turn(doing)
-        current = _Transaction(pool, connection)
         try:
-            self._on(connection, doing, "BEGIN IMMEDIATE")
-            self._local.transaction = current
-            try:
-                yield
-            finally:
-                self._local.transaction = None
-            if not pool.is_mine:
-                raise StoreError(
-                    f"can not commit a transaction in {self.path}: it was begun before a fork, "
-                    f"and is the parent's; fork outside of transactions"
-                )
-            self._check_not_undone(current, "commit a transaction")
-            self._on(connection, "commit a transaction", "COMMIT")
+            self._count(connection, doing, "BEGIN IMMEDIATE")
         except BaseException:
-            if pool.is_mine and connection.in_transaction:
-                self._on(connection, "undo a transaction", "ROLLBACK")
+            pool.give_turn(connection)
             raise
+        self._local.transaction = transaction
+        return pool, connection
+
+    def end(self, transaction: _Transaction, undo: bool) -> None:
+        """Commit or undo the transaction of this thread; only :class:`_Transaction` asks for it."""
+        pool, connection = transaction.pool, transaction.connection
+        self._local.transaction = None
+        if not pool.is_mine:
+            if undo:
+                return
+            raise StoreError(
+                f"can not commit a transaction in {self.path}: it was begun before a fork, "
+                f"and is the parent's; fork outside of transactions"
+            )
+        try:
+            if not undo:
+                if transaction.undone or not connection.in_transaction:
+                    raise self._is_undone("commit a transaction")
+                self._count(connection, "commit a transaction", "COMMIT")
         finally:
-            if pool.is_mine:
+            try:
+                if connection.in_transaction:
+                    self._count(connection, "undo a transaction", "ROLLBACK")
+            finally:
                 pool.give_turn(connection)
 
     def _current(self) -> Optional[_Transaction]:
-        current: Optional[_Transaction] = getattr(self._local, "transaction", None)
-        return current if current is None or current.pool.is_mine else None
+        current = self._local.transaction
+        # Nobody forks in here without Python's knowledge, so no process id need be asked for.
+        return None if current is None or current.pool.is_inherited else current
 
     @property
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction of this object."""
         return self._current() is not None
 
-    def _check_not_undone(self, current: _Transaction, doing: str) -> None:
+    def _is_undone(self, doing: str) -> StoreError:
         # After some errors (a full disk) SQLite has undone the transaction by itself; what came
         # next would be stored without it.
-        if current.undone or not current.connection.in_transaction:
-            raise StoreError(
-                f"can not {doing} in {self.path}: an error has undone this transaction; let the "
-                f"error pass and begin again"
-            )
+        return StoreError(
+            f"can not {doing} in {self.path}: an error has undone this transaction; let the error "
+            f"pass and begin again"
+        )
 
     def _take(self, doing: str) -> Tuple[Pool, sqlite3.Connection]:
         pool = self._opened(doing)
@@ -277,9 +309,10 @@ class Database:
 
     def _opened(self, doing: str = "use it") -> Pool:
         while True:
-            self.open(self._create)
             pool = self._pool
-            if pool is None:  # another thread has closed it just now
+            if pool is None or not pool.is_mine:
+                self.open(self._create)
+                # Unless another thread has closed it just now.
                 continue
             if pool.place is None or pool.place.is_still_there():
                 return pool
@@ -315,11 +348,12 @@ class Database:
         """
         current = self._current()
         if current is not None:
-            self._check_not_undone(current, doing)
-            return self._on(current.connection, doing, sql, values)[0]
+            if current.undone or not current.connection.in_transaction:
+                raise self._is_undone(doing)
+            return self._rows(current.connection, doing, sql, values)
         pool, connection = self._take(doing)
         try:
-            return self._on(connection, doing, sql, values)[0]
+            return self._rows(connection, doing, sql, values)
         finally:
             pool.give(connection)
 
@@ -330,11 +364,12 @@ class Database:
         """
         current = self._current()
         if current is not None:
-            self._check_not_undone(current, doing)
-            return self._on(current.connection, doing, sql, values)[1]
+            if current.undone or not current.connection.in_transaction:
+                raise self._is_undone(doing)
+            return self._count(current.connection, doing, sql, values)
         pool, connection = self._take_turn(doing)
         try:
-            return self._on(connection, doing, sql, values)[1]
+            return self._count(connection, doing, sql, values)
         finally:
             pool.give_turn(connection)
 
@@ -351,15 +386,15 @@ class Database:
         finally:
             pool.give_turn(connection)
 
-    def _on(
-        self, connection: sqlite3.Connection, doing: str, sql: str, values: Values = ()
-    ) -> Tuple[List[Any], int]:
+    def _rows(
+        self, connection: sqlite3.Connection, doing: str, sql: str, values: Values
+    ) -> List[Any]:
         try:
             cursor = connection.execute(sql, values)
             # To the end, always: a statement that is left open keeps its snapshot, and the log
             # from being cut.
             try:
-                return cursor.fetchall(), cursor.rowcount
+                return cursor.fetchall()
             except BaseException:
                 # So also where a row of it can not be read.
                 cursor.close()
@@ -369,6 +404,15 @@ class Database:
                 raise UndecodableText(
                     f"can not {doing} in {self.path}: {error!s:.200}; autocron did not write it"
                 ) from error
+            raise self._error(doing, error) from error
+
+    def _count(
+        self, connection: sqlite3.Connection, doing: str, sql: str, values: Values = ()
+    ) -> int:
+        """Run a statement without rows, which has come to its end with the first step."""
+        try:
+            return connection.execute(sql, values).rowcount
+        except SQLITE_ERRORS as error:
             raise self._error(doing, error) from error
 
     def _error(self, doing: str, error: Exception) -> StoreError:

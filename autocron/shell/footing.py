@@ -51,9 +51,12 @@ class Footing:
             _end_child(sys.exc_info()[1])
         if sys.getrecursionlimit() < self._recursion_limit:
             sys.setrecursionlimit(self._recursion_limit)
-        for each, kind in self._sockets:
-            if _kind(each) != kind:
-                os._exit(CLOSED_DESCRIPTORS)
+        try:
+            for each, kind in self._sockets:
+                if each.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) != kind:
+                    os._exit(CLOSED_DESCRIPTORS)
+        except OSError:
+            os._exit(CLOSED_DESCRIPTORS)
 
     def restore(self) -> None:
         """Put back what would be in the way of this worker, or of what later tasks rely on."""
@@ -66,13 +69,6 @@ class Footing:
         os.umask(self._umask)
         os.environ[WORKER_VARIABLE] = self._database
         open_outputs()
-
-
-def _kind(each: socket.socket) -> Optional[int]:
-    try:
-        return each.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-    except OSError:
-        return None
 
 
 def _end_child(error: Optional[BaseException]) -> NoReturn:

@@ -123,7 +123,7 @@ class Interrupter:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (SIGNAL,))
             self._ends_at = self._clock.monotonic() + seconds
             self._wait(seconds)
-        if self._is_cut(task):
+        if self._cut is not None and self._is_cut(task):
             raise self._reason(task)
 
     def _end(self, task: Task) -> None:
@@ -131,7 +131,7 @@ class Interrupter:
         if self._has_timer:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._has_timer = False
-        if self._ends_at is not None or self._is_cut(task):
+        if self._ends_at is not None or (self._cut is not None and self._is_cut(task)):
             self._ends_at = self._cut = None
             self._tell(ends=task.id)
 

@@ -34,7 +34,11 @@ class Place:
 
     def is_still_there(self) -> bool:
         """Tell whether the same file stands there; asked at each use, by one call of the system."""
-        return _identity(self._path) == self._identity
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return self._identity is None
+        return (found.st_dev, found.st_ino) == self._identity
 
     def leave(self) -> None:
         """Remove the log of this file, which is not that of the one in its place.

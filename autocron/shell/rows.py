@@ -23,6 +23,7 @@ from autocron.core.task import (
     Task,
     TaskState,
 )
+from autocron.core.values import made
 from autocron.shell.damage import DamagedRow
 
 Value = TypeVar("Value")
@@ -155,6 +156,33 @@ def row_task(row: Sequence[Any]) -> Task:
     Raises:
         Exception: The row holds what :func:`added` and :func:`changed` do not write.
     """
+    # Several times in the life of every task. Most rows are like others, but for the first few
+    # columns, and those of which all has been checked are copied.
+    rest = tuple(row[_OWN:_WIDTH])
+    fields = _KNOWN.get(rest)
+    if fields is None:
+        fields = _checked(row)
+        if _is_like_others(fields):
+            if len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[rest] = fields.copy()
+    else:
+        fields = fields.copy()
+    task_id, name, payload, enqueued_at, run_at = row[:_OWN]
+    if tuple(map(type, row[:_OWN])) != _OWN_KINDS:
+        _check_kinds(tuple(map(type, row)))
+    if not 0 < len(task_id) <= MAX_ID_LENGTH:
+        raise ValueError(f"the id has {len(task_id)} characters")
+    fields["id"] = task_id
+    fields["name"] = name
+    fields["payload"] = payload
+    fields["enqueued_at"] = at = instant(enqueued_at)
+    fields["run_at"] = at if run_at == enqueued_at else instant(run_at)
+    return made(Task, fields)
+
+
+def _checked(row: Sequence[Any]) -> Dict[str, Any]:
+    """Return the fields of a row, each of which has been looked at, but for its own."""
     # Of kinds and numbers there are few combinations, and each is checked once.
     kinds = tuple(map(type, row))
     if kinds not in _FAMILIAR_KINDS:
@@ -162,22 +190,14 @@ def row_task(row: Sequence[Any]) -> Task:
     numbers = _NUMBERS_OF(row)
     if numbers not in _FAMILIAR_NUMBERS:
         _check_numbers(numbers)
-    if not 0 < len(row[0]) <= MAX_ID_LENGTH:
-        raise ValueError(f"the id has {len(row[0])} characters")
     worker = row[_WORKER]
     # It becomes the name of a file.
     if worker is not None and not _WORKER_NAME.fullmatch(worker):
         raise ValueError(f"{worker!r:.80} is no name of a worker")
-    # Several times in the life of every task, and most of it is None: so all fields at once, as
-    # they are, and then those that are kept in another form.
-    task = object.__new__(Task)
-    fields = task.__dict__
-    fields.update(zip(_FIELD_COLUMNS, row))
+    fields = dict(zip(_FIELD_COLUMNS, row))
     for name in _MAYBE_INSTANTS:
         if fields[name] is not None:
             fields[name] = instant(fields[name])
-    fields["enqueued_at"] = instant(fields["enqueued_at"])
-    fields["run_at"] = instant(fields["run_at"])
     fields["state"] = _STATES[fields["state"]]
     fields["elapsed"] = bool(fields["elapsed"])
     fields["policy"] = PLAIN if fields["policy"] is None else _policy(fields["policy"])
@@ -185,7 +205,12 @@ def row_task(row: Sequence[Any]) -> Task:
     fields["is_cut_short"] = bool(fields["is_cut_short"])
     fields["history"] = () if fields["history"] is None else _text_history(fields["history"])
     fields["failure"] = None if row[_FAILURE] is None else _failure(*row[_FAILURE : _FAILURE + 3])
-    return task
+    return fields
+
+
+def _is_like_others(fields: Fields) -> bool:
+    """Tell whether the same may stand in many rows, and takes little."""
+    return all(fields[name] is None for name in _OF_ONE_TASK)
 
 
 def _failure(kind: str, message: Optional[str], traceback: Optional[str]) -> Failure:
@@ -292,6 +317,14 @@ _WORKER = TASK_COLUMNS.index("worker")
 _NUMBERS_OF = itemgetter(
     *(TASK_COLUMNS.index(_FIELD_COLUMNS[name]) for name in (*_COUNTS, "priority"))
 )
+# The first columns, in which each task differs from all others, and what they hold.
+_OWN = 5
+_OWN_KINDS = (str, str, str, int, int)
+_WIDTH = len(TASK_COLUMNS)
+# The other columns of tasks that wait, and their fields; small, since a worker lives for long.
+_KNOWN: Dict[Tuple[Any, ...], Dict[str, Any]] = {}
+_MOST_KNOWN = 64
+_OF_ONE_TASK = ("started_at", "finished_at", "unique", "after", "given", "occurrence_at")
 _FAMILIAR_NUMBERS: Set[Tuple[int, ...]] = set()
 _FAMILIAR_KINDS: Set[Tuple[type, ...]] = set()
 _MOST_FAMILIAR = 4096

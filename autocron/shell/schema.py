@@ -17,6 +17,10 @@ from autocron.shell.moved import GUARDS
 # "acrn": tells autocron's databases from all others (PRAGMA application_id).
 APPLICATION_ID = 0x6163726E
 
+# Half of SQLite's own: a commit writes whole pages, and of several tables and indexes a little
+# each. A call and a run take a tenth less (`benchmarks/README.md`); 1024 gains no more.
+PAGE_BYTES = 2048
+
 _VERSION_1 = """
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,
@@ -266,6 +270,7 @@ def prepare(connection: sqlite3.Connection, path: str, timeout_seconds: float) -
             version = check_is_ours(connection, path)
             if version == 0:
                 # Must be said before the first page is written, which the next line does.
+                connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL").fetchall()
             if version < VERSION:

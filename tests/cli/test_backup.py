@@ -13,7 +13,7 @@ import pytest
 
 from autocron.cli import main
 from autocron.shell.backup import BadTarget, back_up
-from autocron.shell.schema import VERSION
+from autocron.shell.schema import PAGE_BYTES, VERSION
 
 
 def rows(path):
@@ -120,8 +120,8 @@ def test_does_not_copy_what_is_damaged(shop, tmp_path, command):
         shop.call("add", number, number)
     shop.store.close()
     with open(shop.path, "r+b") as file:
-        file.seek(4096 * 3)
-        file.write(b"\xff" * 4096 * 2)
+        file.seek(PAGE_BYTES * 3)
+        file.write(b"\xff" * PAGE_BYTES * 2)
     copy = tmp_path / "copy.db"
     done = command("shop.db", "--backup", str(copy))
     assert (done.returncode, copy.exists()) == (1, False)

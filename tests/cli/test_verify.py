@@ -18,7 +18,7 @@ from autocron.cli import main
 from autocron.shell import findings
 from autocron.shell import verify as verify_module
 from autocron.shell.clock import SystemClock
-from autocron.shell.schema import MIGRATIONS, VERSION
+from autocron.shell.schema import MIGRATIONS, PAGE_BYTES, VERSION
 from tests.shell.sqlite_tools import in_child
 
 
@@ -132,8 +132,8 @@ def test_damaged_pages_are_told(shop, capsys):
         shop.call("add", number, number)
     shop.store.close()
     with open(shop.path, "r+b") as file:
-        file.seek(4096 * 5)
-        file.write(b"\xff" * 4096 * 4)
+        file.seek(PAGE_BYTES * 5)
+        file.write(b"\xff" * PAGE_BYTES * 4)
     lines, code = verify("shop.db", capsys)
     assert code == 1
     pieces = ("the file is damaged: ", "can not be read to its end: ")
@@ -146,7 +146,7 @@ def test_a_file_that_lost_its_end_is_told(shop, capsys):
     for number in range(300):
         shop.call("add", number, number)
     shop.store.close()
-    os.truncate(shop.path, os.path.getsize(shop.path) - 3 * 4096)
+    os.truncate(shop.path, os.path.getsize(shop.path) - 3 * PAGE_BYTES)
     lines, code = verify("shop.db", capsys)
     assert code == 1
     assert str(shop.path) in lines[0]

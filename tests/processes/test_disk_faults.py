@@ -19,6 +19,7 @@ from typing import List
 import pytest
 
 from autocron.shell.clock import SystemClock
+from autocron.shell.schema import PAGE_BYTES
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.verify import verify
 from tests.processes.world import World, eventually
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.mostly_waits
 SHIM = Path(__file__).with_name("faulty_disk.c")
 # So long is looked at what a fault costs; whoever spins takes nearly all of it.
 FAULT_SECONDS = 3.0
-PAGE_BYTES = 4096
 
 # What a call comes to: nothing, or what the caller is told.
 TELLS = """

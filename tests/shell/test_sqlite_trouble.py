@@ -20,6 +20,7 @@ from autocron.core.errors import StoreError
 from autocron.core.task import TaskState
 from autocron.shell import queries
 from autocron.shell.rows import microseconds
+from autocron.shell.schema import PAGE_BYTES
 from autocron.shell.sqlite import SQLiteStore
 from autocron.testing.contract.tools import NOW, a_schedule, a_task, ended, ids
 from tests.shell.sqlite_tools import execute, in_child, refusal
@@ -221,8 +222,8 @@ class TestTrouble:
             for number in range(300):
                 store.add(a_task(f"t{number}", schedule="x" * 300))
         with open(path, "r+b") as file:
-            file.seek(4096)
-            file.write(os.urandom(os.path.getsize(path) - 4096))
+            file.seek(PAGE_BYTES)
+            file.write(os.urandom(os.path.getsize(path) - PAGE_BYTES))
         with closing(SQLiteStore(path)) as store:
             refusal(StoreError, store.find, path, "damaged", "restore a copy")
 
