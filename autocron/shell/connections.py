@@ -282,7 +282,7 @@ class Pool:
         self._idle: List[sqlite3.Connection] = [first]
         self._open: Set[sqlite3.Connection] = {first}
         self._closed = False
-        # Whether this is a child of the process that opened it, made by a fork that Python knows of.
+        # Whether this is a child of who opened it, made by a fork that Python knows of.
         self.is_inherited = False
         self._turn = threading.Lock()
         _POOLS.add(self)
