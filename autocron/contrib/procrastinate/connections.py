@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, List
 
 import psycopg
@@ -55,26 +56,60 @@ class Connections:
         self._lock = threading.Lock()
         self._idle: List[Connection] = []
         self._pid = os.getpid()
+        self._is_checked = False
 
     def take(self) -> Connection:
-        """Return a connection that nobody else has; raises psycopg.Error if there can be none."""
+        """Return a connection that nobody else has.
+
+        Raises:
+            StoreError: There stands a pool before the server that can not be used.
+            psycopg.Error: There can be no connection.
+        """
         self._mind_forks()
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                connection = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    connect_timeout=CONNECT_SECONDS,
-                    application_name=self._name,
-                )
+                connection = self._connect()
                 connection.execute(self._settings)
                 return connection
             if _is_alive(connection):
                 return connection
             self.ended += 1
             connection.close()
+
+    def _connect(self) -> Connection:
+        connection = self._another()
+        if not self._is_checked:
+            try:
+                # Before anything is set: it would be set for whoever gets that session next.
+                if _session(connection) != connection.info.backend_pid:
+                    self._check_pool(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._is_checked = True
+        return connection
+
+    def _another(self) -> Connection:
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            application_name=self._name,
+        )
+
+    def _check_pool(self, connection: Connection) -> None:
+        """Refuse a pool that gives a session to the next one while a connection has it still."""
+        with closing(self._another()) as other:
+            before, its, after = map(_session, (connection, other, connection))
+        if its in (before, after) or before != after:
+            raise StoreError(
+                f"{shown(self._url)} is a pool that gives each transaction another session "
+                "(PgBouncer: pool_mode = transaction), and neither LISTEN nor what is set or "
+                "prepared lasts there; name the server itself, or a pool by session. The "
+                "application's own connections may go by any"
+            )
 
     def give(self, connection: Connection) -> None:
         """Give a connection back; one that is broken, or in the middle of something, is closed."""
@@ -100,6 +135,13 @@ class Connections:
         if self._pid != os.getpid():
             _left_alone.append(self._idle)
             self._lock, self._idle, self._pid = threading.Lock(), [], os.getpid()
+
+
+def _session(connection: Connection) -> int:
+    """Return the process of the server that answers; if a pool stands before it, who knows."""
+    # Not prepared: of that a pool knows nothing.
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _is_alive(connection: Connection) -> bool:

@@ -30,6 +30,8 @@ Values = Union[Sequence[Any], Mapping[str, Any]]
 
 # Who holds this lock of the server has the turn.
 TURN_LOCK = 0x6175746F7475726E
+# No two servers have been started in the same microsecond.
+_WHICH = "SELECT pg_postmaster_start_time(), current_database()"
 
 
 class _Transaction:
@@ -166,11 +168,23 @@ class Database:
                 raise
 
     def is_same_as(self, connection: Connection) -> bool:
-        """Tell whether a connection is one to this database: the tables are the same ones."""
-        given = connection.info
-        with self._taken("look which database this is") as ours:
+        """Tell whether a connection is one to this database: the tables are the same ones.
+
+        It may lead there by another name of the host, a socket, or a pool.
+        """
+        doing, given = "look which database this is", connection.info
+        with self._taken(doing) as ours:
             mine = ours.info
-            return (given.host, given.port, given.dbname) == (mine.host, mine.port, mine.dbname)
+            if (given.host, given.port, given.dbname) == (mine.host, mine.port, mine.dbname):
+                return True
+            if given.transaction_status is TransactionStatus.INERROR:
+                # It answers no more; what is stored next says so.
+                return True
+            return self._which(connection, doing) == self._which(ours, doing)
+
+    def _which(self, connection: Connection, doing: str) -> Sequence[Any]:
+        found: Sequence[Any] = self._rows(connection, doing, _WHICH, ())[0]
+        return found
 
     @contextmanager
     def joined(self, connection: Connection) -> Iterator[None]:

@@ -45,19 +45,19 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._programs = programs()
-        self._folder = folder
+        self.folder = folder
         self._data = folder / "data"
         # The server refuses to run as root.
-        self._user: Optional[str] = None if os.getuid() else _unprivileged()
+        self.user: Optional[str] = None if os.getuid() else _unprivileged()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
 
     def create(self) -> None:
         """Make its files."""
-        self._folder.mkdir(mode=0o700)
-        if self._user is not None:
-            shutil.chown(self._folder, self._user)
+        self.folder.mkdir(mode=0o700)
+        if self.user is not None:
+            shutil.chown(self.folder, self.user)
         self._do(
             "initdb",
             ["-D", self._data, "-U", "autocron", *_NEW],
@@ -65,7 +65,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        log = self._folder / "log"
+        log = self.folder / "log"
         try:
             self._control("start", "-w", "-t", _PATIENCE_SECONDS, "-l", log, "-o", self._options)
         except NoServer as error:
@@ -89,13 +89,13 @@ class Server:
 
     def _do(self, program: str, arguments: List[object]) -> None:
         command = [str(self._programs / program), *map(str, arguments)]
-        options = {} if self._user is None else {"user": self._user, "extra_groups": []}
+        options = {} if self.user is None else {"user": self.user, "extra_groups": []}
         # What stays behind must not hold a pipe of ours open.
-        output = self._folder / "output"
+        output = self.folder / "output"
         with output.open("w") as said:
             done = subprocess.run(
                 command,
-                cwd=str(self._folder),
+                cwd=str(self.folder),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,

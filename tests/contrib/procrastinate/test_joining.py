@@ -146,3 +146,17 @@ def test_with_sqlite_a_connection_is_refused_with_what_to_do(tmp_path):
             letter.options(connection=object())("ada")
     finally:
         app.use(None)
+
+
+def test_a_connection_to_the_same_server_by_another_name_is_taken(send, backend):
+    url = backend.store.url.replace("127.0.0.1", "localhost")
+    with psycopg.connect(url) as connection:
+        result = send.options(connection=connection)("ada")
+    assert [task.id for task in backend.list()] == [result.id]
+
+
+def test_one_to_another_database_of_the_same_server_is_not(send, backend, server):
+    url = server.url("postgres").replace("127.0.0.1", "localhost")
+    with psycopg.connect(url) as connection, pytest.raises(InvalidTask, match="autocron uses"):
+        send.options(connection=connection)("ada")
+    assert backend.list() == []
