@@ -49,6 +49,11 @@ SQLITE_ERRORS: Tuple[Type[Exception], ...] = (
 # A piece of SQLite's message -> why, and what to do. The error numbers come only with Python 3.11.
 _REASONS: Tuple[Tuple[str, str, str], ...] = (
     (
+        "moved by autocron",
+        "what is in it was moved to another database, or is being moved",
+        "start the application with that one; 'autocron FILE --info' names it",
+    ),
+    (
         "locked",
         "it was locked by another process or thread for longer than {timeout:g} seconds",
         "find out what keeps it open for so long, or try again",

@@ -16,10 +16,8 @@ from autocron.core.errors import StartError
 
 MOVED_TO = "moved_to"
 
-_REFUSED = (
-    "autocron has moved what is in here to another database, or is about to, and nothing is stored "
-    "here any more: --info tells where it is, and the application is to be started with that"
-)
+# What SQLite says of it; `autocron.shell.connections` puts it in words.
+_REFUSED = "moved by autocron"
 _TABLES = ("tasks", "schedules", "settings", "paused_queues")
 _ROWS = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 

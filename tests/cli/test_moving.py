@@ -81,7 +81,7 @@ def test_nothing_is_stored_in_it_by_those_who_have_it_open(moved):
         lambda: store.put_settings({"max_workers": "2"}),
         lambda: store.put_paused("default", True),
     ):
-        with pytest.raises(StoreError, match="autocron has moved what is in here"):
+        with pytest.raises(StoreError, match="what is in it was moved to another"):
             change()
     assert store.find() == [moved.task]
     assert store.schedules() == [schedule]

@@ -600,6 +600,6 @@ def test_a_file_that_was_moved_can_be_verified_copied_and_deleted(
     for words in (["--cancel", "all", "--yes"], ["--set-max-workers", "2"], ["--pause", "mail"]):
         capsys.readouterr()
         assert main_here([filled.path, *words]) == 1
-        assert "autocron has moved what is in here to another database" in capsys.readouterr().err
+        assert "what is in it was moved to another database" in capsys.readouterr().err
     filled.store.close()
     assert main_here([filled.path, "--delete-database", "--yes"]) == 0

@@ -72,7 +72,7 @@ def test_it_is_stopped_moved_and_goes_on_where_it_was(before, after):
     moved = _command(before, "--move-to", after.url)
     assert (moved.returncode, moved.stderr) == (0, "")
     # From now on its calls are refused, and so is whoever starts with the file.
-    with pytest.raises(AssertionError, match="has moved what is in here to another database"):
+    with pytest.raises(AssertionError, match="what is in it was moved to another database"):
         caller.ask("tasks.add(4, 4).id")
     started = before.launch()
     assert started.wait() == 1
