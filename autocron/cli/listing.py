@@ -77,6 +77,23 @@ def show_info(screen: Screen, overview: Overview, now: datetime) -> None:
 
 
 def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
+    processes = overview.processes
+    rows = []
+    # Of a machine that serves nothing, where others do, there is nothing to tell.
+    if processes.is_anyone_there or not overview.hosts:
+        rows = _local_rows(overview, now)
+    for one in overview.hosts:
+        rows += _host_rows(one, now)
+    held = sum(1 for worker in processes.workers if worker.task is not None)
+    held += sum(len(one.tasks) for one in overview.hosts if not one.host.is_this)
+    lost = overview.stats.counts[TaskState.RUNNING] - held
+    if lost > 0:
+        rows.append(["", f"{lost} running of a worker that is gone: taken back by a supervisor"])
+    return rows
+
+
+def _local_rows(overview: Overview, now: datetime) -> List[List[str]]:
+    """Tell of the processes of this machine."""
     processes, application = overview.processes, overview.application
     rows = [["application", _running(overview)]]
     if application is not None:
@@ -97,13 +114,6 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
         doing = "idle" if task is None else f"{task.name} {lasting(task.started_at, now)}"
         where = "" if worker.queues is None else f" (queues {', '.join(worker.queues)})"
         rows.append(["", f"pid {worker.pid}{where}  {doing}".rstrip()])
-    for one in overview.hosts:
-        rows += _host_rows(one, now)
-    held = sum(1 for worker in processes.workers if worker.task is not None)
-    held += sum(len(one.tasks) for one in overview.hosts if not one.host.is_this)
-    lost = overview.stats.counts[TaskState.RUNNING] - held
-    if lost > 0:
-        rows.append(["", f"{lost} running of a worker that is gone: taken back by a supervisor"])
     return rows
 
 

@@ -159,8 +159,17 @@ def _is_alive(connection: Connection) -> bool:
 def store_error(doing: str, url: str, error: Exception) -> StoreError:
     """Say what could not be done, why, and what to do about it."""
     cause = error.__cause__ if isinstance(error, ProcrastinateException) else None
-    reason = " ".join(str(cause or error).split()) or type(error).__name__
+    reason = " ".join(_reason(cause or error).split()) or type(error).__name__
     return StoreError(f"can not {doing} in {shown(url)} ({reason}); {_advice(cause or error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the server says of an error, without the statements in which it came up."""
+    said = error.diag if isinstance(error, psycopg.Error) else None
+    if said is None or said.message_primary is None:
+        return str(error)
+    detail = said.message_detail
+    return f"{said.message_primary}; {detail}" if detail else said.message_primary
 
 
 def _advice(error: BaseException) -> str:

@@ -160,3 +160,30 @@ def test_what_is_no_such_url_is_refused(url, said, tmp_path, monkeypatch, capsys
     assert main([url, "--info"]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_info_tells_of_all_hosts_and_of_no_processes_here_where_nothing_is_served(both):
+    _, server = both
+    store = server.store
+    (running,) = store.find(worker="a worker")
+    # As that worker's host has it; its name begins with that of the host.
+    store.write(
+        "rename it", "UPDATE autocron_tasks SET worker = 'web-1.a' WHERE id = %s", (running.id,)
+    )
+    store.put_host("web-1", ["web-1.a", "web-1.b"])
+    store.put_host("web-2", [])
+    code, out, _ = server.ask("--info")
+    assert code == 0
+    processes = out.partition("Processes\n")[2].partition("\n\n")[0].splitlines()
+    assert [" ".join(line.split()[:4]).partition(" for ")[0] for line in processes] == [
+        "host web-1 2 workers",
+        "web-1.a shop.mail:send",
+        "host web-2 0 workers",
+    ]
+    assert "The oldest due task has waited for" in out
+    hosts = json.loads(server.ask("--info", "--json")[1])["info"]["hosts"]
+    assert [host["name"] for host in hosts] == ["web-1", "web-2"]
+    assert [worker["task"] and worker["task"]["id"] for worker in hosts[0]["workers"]] == [
+        running.id,
+        None,
+    ]
