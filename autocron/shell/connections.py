@@ -31,6 +31,11 @@ WAL_BYTES = 8 * 1024 * 1024
 # Four megabytes of pages, as where they have SQLite's own size.
 CHECKPOINT_PAGES = 2000
 
+# Who finds the database locked looks again after so long, each time. SQLite itself looks more rarely
+# the longer it has waited, and then others pass by for seconds (`tests.torture.load`: 1.8 s, and 0.2
+# like this). With half a millisecond somebody always just looks, and the log never begins anew.
+LOOK_AGAIN_SECONDS = 0.002
+
 # The smallest page of SQLite. A file of a single byte, whatever it is, SQLite takes for empty.
 SMALLEST_BYTES = 512
 
@@ -86,6 +91,11 @@ _REASONS: Tuple[Tuple[str, str, str], ...] = (
         "give every task an id of its own",
     ),
 )
+
+
+def is_locked(error: BaseException) -> bool:
+    """Tell whether a statement failed since another process, or connection, has a lock."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def store_error(doing: str, path: str, timeout_seconds: float, error: Exception) -> StoreError:
@@ -259,6 +269,10 @@ class Forks:
 FORKS = Forks()
 
 
+# Who uses a pool waits itself; see `Database`.
+_NO_WAIT = "PRAGMA busy_timeout=0"
+
+
 class Pool:
     """The connections of one process to one database.
 
@@ -287,6 +301,7 @@ class Pool:
         self._idle: List[sqlite3.Connection] = [first]
         self._open: Set[sqlite3.Connection] = {first}
         self._closed = False
+        first.execute(_NO_WAIT)
         # Whether this is a child of who opened it, made by a fork that Python knows of.
         self.is_inherited = False
         self._turn = threading.Lock()
@@ -306,6 +321,7 @@ class Pool:
                 return self._idle.pop()
             except IndexError:
                 connection = connect(*self._how, mode="rw")
+                connection.execute(_NO_WAIT)
                 self._open.add(connection)
                 return connection
         except BaseException:

@@ -9,13 +9,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from types import TracebackType
-from typing import Any, ContextManager, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+)
 
 from autocron.core.errors import StoreError
 from autocron.shell.connections import (
     FORKS,
     JOURNAL_START,
+    LOOK_AGAIN_SECONDS,
     MEMORY,
     SMALLEST_BYTES,
     SQLITE_ERRORS,
@@ -24,6 +37,7 @@ from autocron.shell.connections import (
     Pool,
     connect,
     create_file,
+    is_locked,
     not_a_database,
     opening,
     store_error,
@@ -382,7 +396,9 @@ class Database:
         try:
             connection.executescript(sql)
         except SQLITE_ERRORS as error:
-            raise self._error(doing, error) from error
+            if not is_locked(error):
+                raise self._error(doing, error) from error
+            self._patiently(doing, connection.executescript, sql)
         finally:
             pool.give_turn(connection)
 
@@ -400,6 +416,8 @@ class Database:
                 cursor.close()
                 raise
         except SQLITE_ERRORS as error:
+            if is_locked(error):
+                return self._patiently(doing, connection.execute, sql, values).fetchall()
             if "could not decode" in str(error).lower():
                 raise UndecodableText(
                     f"can not {doing} in {self.path}: {error!s:.200}; autocron did not write it"
@@ -413,7 +431,24 @@ class Database:
         try:
             return connection.execute(sql, values).rowcount
         except SQLITE_ERRORS as error:
+            if is_locked(error):
+                return self._patiently(doing, connection.execute, sql, values).rowcount
             raise self._error(doing, error) from error
+
+    def _patiently(
+        self, doing: str, execute: Callable[..., sqlite3.Cursor], *what: Any
+    ) -> sqlite3.Cursor:
+        """Execute what has found the database locked, as soon as it is not."""
+        # No clock is read here: the pauses themselves are added up.
+        waited_seconds = 0.0
+        while True:
+            time.sleep(LOOK_AGAIN_SECONDS)
+            waited_seconds += LOOK_AGAIN_SECONDS
+            try:
+                return execute(*what)
+            except SQLITE_ERRORS as error:
+                if not is_locked(error) or waited_seconds >= self.timeout_seconds:
+                    raise self._error(doing, error) from error
 
     def _error(self, doing: str, error: Exception) -> StoreError:
         return store_error(doing, self.path, self.timeout_seconds, error)
