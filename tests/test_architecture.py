@@ -171,6 +171,23 @@ ARROWS = {
         "autocron.testing",
         "autocron.zones",
     },
+    # where a URL asks for it, and only then
+    "autocron.testing.rehearsal": {
+        "autocron.app",
+        "autocron.contrib.procrastinate.apart",
+        "autocron.contrib.procrastinate.extra",
+        "autocron.core",
+        "autocron.engine",
+        "autocron.firing",
+        "autocron.ports",
+        "autocron.registry",
+        "autocron.schedule_options",
+        "autocron.shell.local",
+        "autocron.shell.remote",
+        "autocron.shell.sqlite",
+        "autocron.testing",
+        "autocron.zones",
+    },
     # shows
     "autocron.cli": {
         "autocron.app",

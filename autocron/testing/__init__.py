@@ -137,8 +137,9 @@ def session(
         tz: The time zone of schedules that name none, by name or as tzinfo; None leaves it as it
             is: that of ``start(tz=…)``, of Django, or of the system.
         engine: ``"memory"`` keeps tasks in SQLite, in memory; ``"sqlite"`` in a file in a temporary
-            folder, as in production; ``"plain"`` in plain Python, for tests that play years. All
-            keep one contract. None is what the environment variable ``AUTOCRON_TEST_ENGINE`` says,
+            folder, as in production; ``"plain"`` in plain Python, for tests that play years; the
+            URL of a PostgreSQL database there, in a schema of the session's own. All keep one
+            contract. None is what the environment variable ``AUTOCRON_TEST_ENGINE`` says,
             or memory.
         clock: A clock to use, instead of ``now``.
         app: The App; None is the default one.

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Un
 
 from autocron import zones
 from autocron.app import App
-from autocron.core.errors import AutocronError
+from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
 from autocron.engine import Engine
@@ -43,14 +43,30 @@ _count = itertools.count(1)
 def chosen_engine(given: Optional[str]) -> str:
     """Return the engine of a session: as given, as the environment says, or ``"memory"``.
 
+    Each has a name, but PostgreSQL, which is the URL of a database.
+
     Raises:
         AutocronError: There is none of that name.
     """
     chosen = given or os.environ.get(ENGINE_VARIABLE) or "memory"
-    if chosen not in ENGINES:
-        origin = "engine" if given else ENGINE_VARIABLE
-        raise AutocronError(f"{origin}: {chosen!r} is not one of {', '.join(ENGINES)}")
+    origin = "engine" if given else ENGINE_VARIABLE
+    if _is_url(chosen):
+        # Not before: there are systems on which it can not be imported.
+        from autocron.shell.remote import local_name
+
+        try:
+            local_name(chosen)
+        except StartError as error:
+            raise AutocronError(str(error).replace("database", origin, 1)) from None
+    elif chosen not in ENGINES:
+        raise AutocronError(
+            f"{origin}: {chosen!r} is not one of {', '.join(ENGINES)}, nor a URL of PostgreSQL"
+        )
     return chosen
+
+
+def _is_url(engine: str) -> bool:
+    return "://" in engine
 
 
 class Rehearsal:
@@ -60,7 +76,7 @@ class Rehearsal:
         app: The App.
         clock: The clock of its engine.
         tz: The zone of schedules that name none, while it lasts; None leaves the App's.
-        engine: ``"memory"``, ``"plain"`` or ``"sqlite"``.
+        engine: ``"memory"``, ``"plain"``, ``"sqlite"``, or the URL of a PostgreSQL database.
     """
 
     def __init__(
@@ -125,6 +141,13 @@ class Rehearsal:
     def _make_store(self) -> SQLiteStore:
         if self._engine_name == "plain":
             return cast(SQLiteStore, PlainStore())
+        if _is_url(self._engine_name):
+            from autocron.contrib.procrastinate.extra import check_extra
+
+            check_extra()
+            from autocron.contrib.procrastinate.apart import StoreApart
+
+            return cast(SQLiteStore, StoreApart(self._engine_name, self._clock))
         path = ":memory:"
         if self._engine_name == "sqlite":
             self._folder = tempfile.mkdtemp(prefix="autocron-test-")
@@ -362,8 +385,13 @@ class SessionBackend(LocalBackend):
         self._ended = {task.id: task for task in self.store.find()}
         self.store.close()
 
-    def within(self, connection: object, is_asked: bool = True) -> None:
-        """Take calls as without a connection: a session has no transaction of the application."""
+    def within(self, connection: object, is_asked: bool = True) -> Any:
+        """Take calls as without a connection, but on PostgreSQL, where they can be undone with it.
+
+        What nobody asks for, as Django's blocks, is held until the commit; a test's own has none.
+        """
+        join = getattr(self.store, "within", None) if is_asked else None
+        return None if join is None else join(self, connection)
 
     def get(self, task_id: str) -> Optional[Task]:
         """Return what is known of a task, or was at the end."""
