@@ -31,9 +31,9 @@ WAL_BYTES = 8 * 1024 * 1024
 # Four megabytes of pages, as where they have SQLite's own size.
 CHECKPOINT_PAGES = 2000
 
-# Who finds the database locked looks again after so long, each time. SQLite itself looks more rarely
-# the longer it has waited, and then others pass by for seconds (`tests.torture.load`: 1.8 s, and 0.2
-# like this). With half a millisecond somebody always just looks, and the log never begins anew.
+# Who finds the database locked looks again after so long, each time. SQLite itself looks less often
+# the longer it has waited, and others pass by for seconds (`tests.torture.load`: 1.8 s, like this
+# 0.2). With half a millisecond somebody always just looks, and the log never begins anew.
 LOOK_AGAIN_SECONDS = 0.002
 
 # The smallest page of SQLite. A file of a single byte, whatever it is, SQLite takes for empty.
