@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import threading
 import warnings
-from dataclasses import replace
+from _thread import RLock
 from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,8 +28,7 @@ from typing import (
 )
 
 from autocron import zones
-from autocron.caller import AppCaller
-from autocron.core import arguments, cron, explain
+from autocron.core import cron, explain
 from autocron.core.errors import (
     AutocronError,
     InvalidSchedule,
@@ -39,27 +37,27 @@ from autocron.core.errors import (
     StartError,
     TaskNotFound,
 )
+from autocron.core.values import changed
 from autocron.delayed import Link, delayed_function
-from autocron.dynamic import ScheduleInfo, dynamic_name, listed
 from autocron.hooks import H, Hooks
 from autocron.options import Backoff, DelayOptions, unknown_option
 from autocron.registry import Registry, TaskFunction, task_function
-from autocron.result import TaskResult
 from autocron.schedule_options import RUN_OPTIONS, CronOptions, Field, cron_options, expression_of
-from autocron.serving import Rehearsal, Router, Service
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
+    from autocron.caller import AppCaller
     from autocron.delayed import DelayDecorator, Delayed, DelayedCoroutine, TaskOptions
+    from autocron.dynamic import ScheduleInfo
     from autocron.group import TaskGroup
+    from autocron.result import TaskResult
+    from autocron.serving import Rehearsal, Router, Service
 
     P = ParamSpec("P")
     R = TypeVar("R")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-logger = logging.getLogger("autocron")
 
 
 class App:
@@ -73,7 +71,6 @@ class App:
         self.schedules: Dict[str, CronOptions] = {}
         self.default_zone: Optional[str] = None
         self.serializer = "json"
-        self._caller = AppCaller(self)
         self.hooks = Hooks(lambda: self.codec)
         # Finds the test that the present thread or asyncio task is in; None outside of tests.
         self.rehearsals: Optional[Callable[[App], Optional[Rehearsal]]] = None
@@ -82,7 +79,7 @@ class App:
         self.router: Optional[Router] = None
         self.around: Optional[Callable[[Callable[..., Any]], Callable[..., Any]]] = None
         self._served: Optional[Service] = None
-        self._starting = threading.RLock()
+        self._starting = RLock()
 
     # -- decorators -------------------------------------------------------------------------
 
@@ -308,8 +305,10 @@ class App:
             run=run,
             base=link.options,
         )(link.known.name)
+        from autocron.dynamic import dynamic_name
+
         key = dynamic_name(name, options, payload)
-        options = replace(options, payload=payload, dynamic_name=key)
+        options = changed(options, payload=payload, dynamic_name=key)
         service = self._database("schedule")
         schedule = options.schedule(self.zone_name, service.clock.now())
         service.backend.put_schedule(schedule, keeps_state=enabled is None)
@@ -339,6 +338,8 @@ class App:
         Raises:
             StartError: autocron was not started here.
         """
+        from autocron.dynamic import listed
+
         service = self._database("schedules")
         return listed(service.backend.schedules(), service.clock.now())
 
@@ -365,7 +366,7 @@ class App:
 
     def _delayed(self, plain: Callable[..., Any], options: DelayOptions) -> Callable[..., Any]:
         known = self._register(plain, "delay")
-        delayed = delayed_function(self._caller, known, options)
+        delayed = delayed_function(self, known, options)
         self._announce(known)
         return delayed
 
@@ -432,7 +433,9 @@ class App:
             raise TaskNotFound(
                 f"no task {task_id!r} is stored: there never was one, or its result has expired"
             )
-        return TaskResult(task, self._caller.source(service))
+        from autocron.result import TaskResult
+
+        return TaskResult(task, self.caller.source(service))
 
     def get_group(self, group_id: str) -> TaskGroup[Any]:
         """Return the results of an earlier ``task.map(…)`` by the id of its group.
@@ -453,7 +456,7 @@ class App:
             raise TaskNotFound(
                 f"no group {group_id!r} is stored: there never was one, or its results have expired"
             )
-        return self._caller.group(tasks, None, self._caller.source(service))
+        return self.caller.group(tasks, None, self.caller.source(service))
 
     def now(self) -> datetime:
         """Return the present time, as the tasks of this application are to see it.
@@ -471,6 +474,15 @@ class App:
 
         return SystemClock().now()
 
+    # What only calls need is imported by the first of them: decorators are in every process.
+
+    @cached_property
+    def caller(self) -> AppCaller:
+        """Who takes the calls of the delayed functions."""
+        from autocron.caller import AppCaller
+
+        return AppCaller(self)
+
     @property
     def codec(self) -> Any:
         """The module that encodes arguments and results."""
@@ -478,6 +490,8 @@ class App:
             from autocron.core import pickled
 
             return pickled
+        from autocron.core import arguments
+
         return arguments
 
     @property
@@ -566,7 +580,11 @@ class App:
             if self._served is not None and self._served.matches(database):
                 return self._served.is_serving
             if sys.platform == "win32":
-                logger.warning("workers are not supported on Windows yet: calls run in place")
+                import logging
+
+                logging.getLogger("autocron").warning(
+                    "workers are not supported on Windows yet: calls run in place"
+                )
                 return False
             from autocron.shell.service import start_service
 

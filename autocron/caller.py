@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from autocron.core.errors import InvalidTask, WaitTimeout
-from autocron.core.task import Message, Task, TaskState
-from autocron.delayed import Link
 from autocron.group import TaskGroup
 from autocron.messages import message_of
 from autocron.result import TaskResult
-from autocron.serving import Destination, Route, Service, Taker
 
 if TYPE_CHECKING:
     from autocron.app import App
+    from autocron.core.task import Message, Task, TaskState
+    from autocron.delayed import Link
     from autocron.ports import Clock
+    from autocron.serving import Destination, Route, Service, Taker
 
 
 class AppCaller:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.given import given_by_group
 from autocron.core.task import Message, Task, new_task
+from autocron.core.values import changed
 from autocron.ports import Store
 
 NewId = Callable[[], str]
@@ -66,7 +66,7 @@ def store_calls(
             task = new_task(message, message.id or new_id(), now, after=before, feeds=feeds)
             if not messages and not chain:
                 # A group of nothing has ended.
-                task = replace(task, after=None, given=given_by_group(()))
+                task = changed(task, after=None, given=given_by_group(()))
             store.add(task)
             chain.append(task)
             before = task.id

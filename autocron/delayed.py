@@ -24,14 +24,14 @@ from typing import (
 )
 
 from autocron.core.errors import InvalidTask
-from autocron.options import Backoff, DelayOptions, Duration, Exceptions, Key, Moment
-from autocron.registry import TaskFunction
-from autocron.result import TaskResult
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
     from autocron.group import TaskGroup
+    from autocron.options import Backoff, DelayOptions, Duration, Exceptions, Key, Moment
+    from autocron.registry import TaskFunction
+    from autocron.result import TaskResult
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -188,20 +188,30 @@ class Link:
         self.kwargs = kwargs or {}
 
 
-class Caller(Protocol):
-    """Takes the calls of delayed functions: the App."""
+if TYPE_CHECKING:
 
-    def call(self, link: Link) -> TaskResult[Any]:
-        """Enqueue one call."""
-        ...
+    class Caller(Protocol):
+        """Takes the calls of delayed functions."""
 
-    def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
-        """Enqueue a chain; return the result of its last task."""
-        ...
+        def call(self, link: Link) -> TaskResult[Any]:
+            """Enqueue one call."""
+            ...
 
-    def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
-        """Enqueue several calls at once, and what is to follow."""
-        ...
+        def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
+            """Enqueue a chain; return the result of its last task."""
+            ...
+
+        def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
+            """Enqueue several calls at once, and what is to follow."""
+            ...
+
+    class HasCaller(Protocol):
+        """Whoever has decorated a function, and knows by its first call who takes it: the App."""
+
+        @property
+        def caller(self) -> Caller:
+            """Who takes its calls."""
+            ...
 
 
 class Chain:
@@ -211,8 +221,8 @@ class Chain:
     kept, called many times, and continued in different ways.
     """
 
-    def __init__(self, caller: Caller, links: Tuple[Link, ...]) -> None:
-        self._caller = caller
+    def __init__(self, app: HasCaller, links: Tuple[Link, ...]) -> None:
+        self._app = app
         self._links = links
 
     def then(self, follower: Any, *args: Any, **kwargs: Any) -> Chain:
@@ -235,7 +245,7 @@ class Chain:
                 f"{again} stands in the chain twice ({' -> '.join(names)}): a chain has an end, "
                 "and does not come back to a function; to repeat something, call it from within"
             )
-        return Chain(self._caller, links)
+        return Chain(self._app, links)
 
     def __call__(self, *args: Any, **kwargs: Any) -> TaskResult[Any]:
         """Enqueue all tasks of the chain in one transaction; the first one is given the arguments.
@@ -245,7 +255,9 @@ class Chain:
             cancelled.
         """
         first, *others = self._links
-        return self._caller.call_chain((Link(first.known, first.options, args, kwargs), *others))
+        return self._app.caller.call_chain(
+            (Link(first.known, first.options, args, kwargs), *others)
+        )
 
     def __repr__(self) -> str:
         return f"<Chain {' -> '.join(link.known.name for link in self._links)}>"
@@ -285,22 +297,22 @@ def _each(function: str, items: Any) -> Iterator[Any]:
 
 
 def delayed_function(
-    caller: Caller, known: TaskFunction, options: DelayOptions
+    app: HasCaller, known: TaskFunction, options: DelayOptions
 ) -> Callable[..., TaskResult[Any]]:
     """Make the delayed function of a plain one.
 
     Arguments:
-        caller: Takes its calls.
+        app: Whoever has decorated it.
         known: The task function.
         options: Its options.
     """
 
     @functools.wraps(known.function)
     def call(*args: Any, **kwargs: Any) -> TaskResult[Any]:
-        return caller.call(Link(known, options, args, kwargs))
+        return app.caller.call(Link(known, options, args, kwargs))
 
     def with_options(**given: Any) -> Callable[..., TaskResult[Any]]:
-        return delayed_function(caller, known, options.changed(**given))
+        return delayed_function(app, known, options.changed(**given))
 
     def call_map(items: Iterable[Any], *, then: Any = None) -> TaskGroup[Any]:
         return call_starmap(((item,) for item in _each("map", items)), then=then)
@@ -314,10 +326,10 @@ def delayed_function(
             raise InvalidTask(
                 "then= waits for all of a group, and with unique= some of it may be calls of others"
             )
-        return caller.call_all(links, followers)
+        return app.caller.call_all(links, followers)
 
     def then(follower: Any, *args: Any, **kwargs: Any) -> Chain:
-        return Chain(caller, (Link(known, options),)).then(follower, *args, **kwargs)
+        return Chain(app, (Link(known, options),)).then(follower, *args, **kwargs)
 
     delayed = cast(Any, call)
     delayed.function = known.function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Iterable, List, Optional
 
@@ -11,12 +10,13 @@ from autocron.core.cron import parse
 from autocron.core.errors import AutocronError, InvalidSchedule
 from autocron.core.next_run import next_run
 from autocron.core.schedule import NO_ARGUMENTS, Schedule
+from autocron.core.values import frozen
 from autocron.schedule_options import CronOptions
 
 MAX_NAME_LENGTH = 200
 
 
-@dataclass(frozen=True)
+@frozen
 class ScheduleInfo:
     """A schedule that is kept.
 

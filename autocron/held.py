@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import replace
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from autocron.core.errors import AutocronError, ResultNotReady
 from autocron.core.events import Cancelled
 from autocron.core.machine import apply
 from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.core.values import changed
 from autocron.ports import Clock
 from autocron.serving import Taker
 
@@ -53,7 +53,7 @@ class HeldCalls:
 
     def enqueue(self, message: Message) -> Task:
         """Hold a call; see :meth:`autocron.ports.Backend.enqueue`."""
-        message = replace(message, id=self._new_id())
+        message = changed(message, id=self._new_id())
         task = self._show(message)
 
         def store() -> Dict[str, str]:
@@ -71,8 +71,8 @@ class HeldCalls:
     ) -> Tuple[List[Task], List[Task]]:
         """Hold several calls; see :meth:`autocron.ports.Backend.enqueue_all`."""
         group = self._new_id() if group is True else group
-        messages = [replace(message, id=self._new_id()) for message in messages]
-        then = [replace(message, id=self._new_id()) for message in then]
+        messages = [changed(message, id=self._new_id()) for message in messages]
+        then = [changed(message, id=self._new_id()) for message in then]
         shown = group if isinstance(group, str) else None
         tasks = [self._show(message, group=shown) for message in messages]
         before = shown or tasks[0].id

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from autocron.core.errors import InvalidTask
-from autocron.core.given import call_of
-from autocron.core.task import Task
-from autocron.ports import Observer
+from autocron.core.values import frozen
 
-logger = logging.getLogger("autocron")
+if TYPE_CHECKING:
+    from autocron.core.task import Task
+    from autocron.ports import Observer
 
 KINDS = ("enqueued", "started", "succeeded", "failed", "retried", "lost", "cancelled")
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskEvent:
     """What happened to a task.
 
@@ -126,6 +124,8 @@ class Hooks:
             _tell(hook, kind, event)
 
     def _event(self, kind: str, task: Task) -> TaskEvent:
+        from autocron.core.given import call_of  # only where there are hooks, as logging below
+
         args, kwargs = call_of(task, self._codec())
         is_told = kind in ("failed", "retried", "cancelled") and task.failure is not None
         return TaskEvent(
@@ -152,7 +152,9 @@ def _tell(hook: Callable[..., Any], kind: str, *what: object) -> None:
         raise
     # A hook never harms the task, whatever it does.
     except BaseException:
-        logger.exception("the hook %r for %r failed", _name(hook), kind)
+        import logging
+
+        logging.getLogger("autocron").exception("the hook %r for %r failed", _name(hook), kind)
 
 
 def _name(hook: Hook) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.events import Cancelled, Claimed
@@ -14,6 +13,7 @@ from autocron.core.machine import apply
 from autocron.core.outcome import after_attempt
 from autocron.core.policy import PLAIN
 from autocron.core.task import Failure, Message, Task, TaskState, new_task
+from autocron.core.values import changed
 from autocron.followers import forerunner_failure
 from autocron.registry import TaskFunction
 from autocron.shell.invoke import NoHand, run_function
@@ -134,9 +134,9 @@ class InPlace:
         return task
 
     def _new(self, message: Message, given: Optional[str]) -> Task:
-        plain = replace(
+        plain = changed(
             message, run_at=None, delay_seconds=0.0, policy=PLAIN, expires_at=None,
             expires_seconds=None,
         )  # fmt: skip
         task = new_task(plain, message.id or f"inplace-{next(_count)}", self.clock.now())
-        return replace(task, given=given)
+        return changed(task, given=given)

@@ -6,7 +6,6 @@ needs no more; the engine, which runs tasks, is built on them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -183,7 +182,7 @@ class Operations:
             stored = self.store.schedules(schedule.key)
             if not stored or stored[0].service == service:
                 return None
-            self.store.swap_schedule(stored[0], replace(stored[0], service=service))
+            self.store.swap_schedule(stored[0], changed(stored[0], service=service))
             task = self._add_unless(unless_active, schedule.key, message, None)
         if task is not None:
             self.wake()
@@ -215,7 +214,7 @@ class Operations:
         with self.store.transaction():
             stored = self._dynamic(schedule.key)
             if keeps_state and stored is not None:
-                schedule = replace(schedule, is_enabled=stored.is_enabled)
+                schedule = changed(schedule, is_enabled=stored.is_enabled)
             after = _as_declared(stored, schedule)
             if after != stored:
                 self.store.swap_schedule(stored, after)
@@ -445,7 +444,7 @@ def _as_declared(stored: Optional[Schedule], given: Schedule) -> Schedule:
         return given
     goes_on = (stored.text, stored.zone) == (given.text, given.zone) and stored.is_enabled
     watermark_at = stored.watermark_at if goes_on else given.watermark_at
-    return replace(given, watermark_at=watermark_at, service=stored.service)
+    return changed(given, watermark_at=watermark_at, service=stored.service)
 
 
 def _expired(task: Task) -> Failure:

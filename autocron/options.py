@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, Type, Union
 
@@ -11,7 +10,8 @@ from autocron.core.outcome import kinds_of
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.rate import parse_rate
 from autocron.core.task import DEFAULT_QUEUE, MAX_PRIORITY, MIN_PRIORITY
-from autocron.core.workforce import QUEUE_NAME, QUEUE_NAME_IN_WORDS
+from autocron.core.values import changed, frozen
+from autocron.core.workforce import QUEUE_NAME_IN_WORDS, is_queue_name
 
 Duration = Union[float, timedelta]
 Moment = Union[datetime, Callable[[], datetime]]
@@ -31,7 +31,7 @@ _UNIT_SECONDS: Mapping[str, float] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class DelayOptions:
     """The options of a delayed function.
 
@@ -81,7 +81,7 @@ class DelayOptions:
         for name in given:
             if name not in OPTIONS:
                 raise InvalidTask(unknown_option(name, "delay", OPTIONS))
-        after = replace(
+        after = changed(
             self,
             **_when(given),
             **{name: _READERS[name](name, value) for name, value in given.items() if name in _OWN},
@@ -154,7 +154,7 @@ def policy_of(before: Policy, given: Mapping[str, Any]) -> Policy:
     }
     if not changes:
         return before
-    after = replace(before, **changes)
+    after = changed(before, **changes)
     for name in ("backoff", "max_backoff", "retry_on", "no_retry_on"):
         if name in given and not after.retries:
             raise InvalidTask(f"{name}= is about retries, and there are none: give retries= too")
@@ -197,7 +197,7 @@ def _with_unique(options: DelayOptions, given: Mapping[str, Any]) -> DelayOption
         changes["unique_running"] = scope == "running"
     if "unique_for" in given:
         changes["unique_seconds"] = duration("unique_for", given["unique_for"])
-    return replace(options, **changes) if changes else options
+    return changed(options, **changes) if changes else options
 
 
 # -- reading one option -----------------------------------------------------------------------
@@ -277,7 +277,7 @@ def check_queue(name: str, value: object) -> str:
     Raises:
         InvalidTask: It is none; the message begins with ``name``.
     """
-    if not isinstance(value, str) or not QUEUE_NAME.fullmatch(value):
+    if not isinstance(value, str) or not is_queue_name(value):
         raise InvalidTask(f"{name}: {value!r} is no name of a queue: {QUEUE_NAME_IN_WORDS}")
     return value
 

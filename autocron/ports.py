@@ -7,7 +7,6 @@ single-machine engine, which drives it; it keeps values and never judges them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import (
     Any,
@@ -27,6 +26,7 @@ from typing import (
 from autocron.core.outcome import Outcome
 from autocron.core.schedule import Schedule
 from autocron.core.task import Message, Task, TaskState
+from autocron.core.values import frozen
 
 
 class Clock(Protocol):
@@ -112,7 +112,7 @@ class Invoker(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Stats:
     """Counts over the stored tasks.
 
@@ -121,7 +121,7 @@ class Stats:
         oldest_due_at: When the longest-waiting due task became due; None if nothing is due.
     """
 
-    counts: Mapping[TaskState, int] = field(default_factory=dict)
+    counts: Mapping[TaskState, int]
     oldest_due_at: Optional[datetime] = None
 
 

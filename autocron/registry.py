@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from functools import cached_property
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import MAX_NAME_LENGTH
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+if TYPE_CHECKING:
+    import inspect
+
 # The second is the name under which a process that multiprocessing spawns imports it.
 _MAINS = ("__main__", "__mp_main__")
-_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-@dataclass(frozen=True)
 class TaskFunction:
     """A decorated function.
 
-    Attributes:
+    Arguments:
         name: ``"module:qualname"``; under this name its tasks are stored.
         function: The plain function.
-        signature: Its signature.
         unreachable: Why no worker could find it; None if one can.
-        parameters: The names of the positional parameters, in order.
     """
 
-    name: str
-    function: Callable[..., Any]
-    signature: inspect.Signature
-    unreachable: Optional[str] = None
-    parameters: Tuple[str, ...] = field(init=False)
-    # How many positional arguments are enough for a call without others; None if none are.
-    _enough: Optional[int] = field(init=False)
+    def __init__(
+        self, name: str, function: Callable[..., Any], unreachable: Optional[str] = None
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.unreachable = unreachable
 
-    def __post_init__(self) -> None:
-        found = list(self.signature.parameters.values())
-        positional = [one for one in found if one.kind in _POSITIONAL]
-        needed = [one for one in found if one.default is one.empty and one.kind not in _VARIABLE]
-        is_enough = all(one.kind in _POSITIONAL for one in needed)
-        object.__setattr__(self, "parameters", tuple(one.name for one in positional))
-        object.__setattr__(self, "_enough", len(needed) if is_enough else None)
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """Its signature."""
+        return _signature(self.function)
+
+    @cached_property
+    def parameters(self) -> Tuple[str, ...]:
+        """The names of the positional parameters, in order."""
+        found = self.signature.parameters.values()
+        return tuple(one.name for one in found if _is_positional(one))
+
+    @cached_property
+    def _enough(self) -> Optional[int]:
+        """How many positional arguments are enough for a call without others; None if none are."""
+        found = self.signature.parameters.values()
+        needed = [one for one in found if one.default is one.empty and not _is_variable(one)]
+        is_enough = all(_is_positional(one) for one in needed)
+        return len(needed) if is_enough else None
 
     @property
     def module(self) -> str:
@@ -64,6 +71,20 @@ class TaskFunction:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.function.__name__}() {error}") from None
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    import inspect  # only now: it is slow to import, and nothing is asked before the first call
+
+    return inspect.signature(function)
+
+
+def _is_positional(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _is_variable(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
 def main_module() -> ModuleType:
@@ -101,7 +122,7 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
     Raises:
         InvalidTask: It is no function, or one that no worker could ever find.
     """
-    if not inspect.isfunction(function):
+    if not isinstance(function, FunctionType):
         raise InvalidTask(
             f"@{decorator} takes a function, and was given {function!r}"
             + _class_hint(function, decorator)
@@ -112,9 +133,9 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
             f"@{decorator} can not take a lambda (in module {module}): a worker finds a task by "
             "its name, and a lambda has none; write it as a function with def"
         )
-    signature = inspect.signature(function)
-    first = next(iter(signature.parameters), None)
-    if "." in qualname.rpartition("<locals>.")[2] and first in ("self", "cls"):
+    is_in_class = "." in qualname.rpartition("<locals>.")[2]
+    first = next(iter(_signature(function).parameters), None) if is_in_class else None
+    if first in ("self", "cls"):
         raise InvalidTask(
             f"@{decorator} can not take the method {qualname} (in module {module}): its {first!r} "
             "can not be stored; decorate a function that is given what it needs, and call it from "
@@ -127,7 +148,7 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
             f"the task name {name!r} has {len(name)} characters; at most {MAX_NAME_LENGTH} can be "
             "stored: give the function or its module a shorter name"
         )
-    return TaskFunction(name, function, signature, _unreachable(module, qualname))
+    return TaskFunction(name, function, _unreachable(module, qualname))
 
 
 def _class_hint(function: Any, decorator: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Callable, List, Mapping, Optional, Tuple, Union
 
@@ -17,6 +16,7 @@ from autocron.core.schedule import (
     Schedule,
 )
 from autocron.core.task import DEFAULT_QUEUE
+from autocron.core.values import changed, frozen
 from autocron.options import DelayOptions
 
 Field = Union[int, str, "List[Union[int, str]]", "Tuple[Union[int, str], ...]"]
@@ -34,7 +34,7 @@ RUN_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class CronOptions:
     """One schedule, before it is known where it will run.
 
@@ -155,10 +155,10 @@ def cron_options(
         jitter_seconds=_seconds("jitter", jitter, ""),
     )
     wanted = _run_options(base or DelayOptions(), run or {})
-    return lambda name: replace(
+    return lambda name: changed(
         options,
         name=name,
-        policy=replace(wanted.policy, rate=None),
+        policy=changed(wanted.policy, rate=None),
         queue=wanted.queue,
         priority=wanted.priority,
     )

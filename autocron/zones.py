@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 from autocron.core.errors import InvalidSchedule
 
 LOCAL = "local"
-_FIXED = re.compile(r"([+-])(\d\d):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_FIXED = r"([+-])(\d\d):([0-5]\d)(?::([0-5]\d))?"
 
 
 class LocalZone(tzinfo):
@@ -104,7 +104,7 @@ def load_zone(name: str) -> tzinfo:
         return LocalZone()
     if name == "UTC":
         return timezone.utc
-    fixed = _FIXED.fullmatch(name)
+    fixed = re.fullmatch(_FIXED, name, re.ASCII)
     if fixed is not None:
         sign, hours, minutes, seconds = fixed.groups()
         offset = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds or 0))

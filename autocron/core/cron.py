@@ -8,7 +8,6 @@ never fire. ``spec/cron_expressions_spec.py`` gives each rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from typing import List, NoReturn, Tuple, Union
@@ -29,6 +28,7 @@ from autocron.core.cron_fields import (
     parse_field,
 )
 from autocron.core.errors import InvalidSchedule
+from autocron.core.values import changed, frozen
 
 #: One keyword of the keyword form: a number, the text of a field, or several of them.
 FieldValue = Union[int, str, "Iterable[Union[int, str]]", None]
@@ -52,7 +52,7 @@ _MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MOST_MEMBERS = 1000
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class CronExpression:
     """A valid cron schedule, frozen and hashable; made by :func:`parse` and :func:`from_fields`.
 
@@ -74,14 +74,14 @@ class CronExpression:
     """
 
     text: str
-    has_seconds: bool = field(compare=False)
-    second: Field = field(compare=False)
-    minute: Field = field(compare=False)
-    hour: Field = field(compare=False)
-    day_of_month: Field = field(compare=False)
-    month: Field = field(compare=False)
-    day_of_week: Field = field(compare=False)
-    month_days: Tuple[Tuple[int, ...], ...] = field(compare=False)
+    has_seconds: bool
+    second: Field
+    minute: Field
+    hour: Field
+    day_of_month: Field
+    month: Field
+    day_of_week: Field
+    month_days: Tuple[Tuple[int, ...], ...]
 
     @property
     def is_fixed_time(self) -> bool:
@@ -99,6 +99,12 @@ class CronExpression:
         return tuple(
             (hour * 60 + minute) * 60_000_000 for hour in self.hour.values for minute in minutes
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CronExpression) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def __str__(self) -> str:
         return self.text
@@ -283,7 +289,7 @@ def _alias(text: str, pieces: List[Tuple[int, str]]) -> CronExpression:
         if name.lower() == "@reboot":
             problem = "has no next run; at_start=True is the way"
         _refuse(text, "expression", name, problem, column)
-    return replace(parse(meaning), text=name)
+    return changed(parse(meaning), text=name)
 
 
 def _refuse_count(text: str, pieces: List[Tuple[int, str]]) -> NoReturn:

@@ -7,8 +7,9 @@ rule in words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Callable, FrozenSet, List, NoReturn, Optional, Tuple
+
+from autocron.core.values import frozen
 
 #: How a piece is refused: (offending text, what is wrong with it, its offset in the field).
 Refuse = Callable[[str, str, int], NoReturn]
@@ -17,7 +18,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-@dataclass(frozen=True)
+@frozen
 class Kind:
     """What may stand in one of the six fields.
 
@@ -54,7 +55,7 @@ MONTH = Kind("month", "months", 1, 12, MONTHS)
 DAY_OF_WEEK = Kind("day-of-week", "days_of_week", 0, 7, WEEKDAYS)
 
 
-@dataclass(frozen=True)
+@frozen
 class Part:
     """One member of a field's list that stands for plain numbers.
 
@@ -75,7 +76,7 @@ class Part:
         return range(self.first, self.last + 1, self.step)
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """One field of an expression, frozen.
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional, Union
 
 from autocron.core.task import Failure
-from autocron.core.values import quick
+from autocron.core.values import frozen
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Claimed:
     """A worker took the task and is about to run it."""
 
@@ -19,8 +17,7 @@ class Claimed:
     at: datetime
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Succeeded:
     """The function returned; ``result`` is the returned value as text."""
 
@@ -28,8 +25,7 @@ class Succeeded:
     at: datetime
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Failed:
     """The function raised, or the task was given up; ``charged`` if that is for a death seen."""
 
@@ -38,8 +34,7 @@ class Failed:
     charged: bool = False
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class AttemptFailed:
     """The function raised, and the task will be tried again, not before ``run_at``."""
 
@@ -48,8 +43,7 @@ class AttemptFailed:
     run_at: datetime
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class WorkerLost:
     """The worker that held the task is gone; ``charged`` if a living supervisor saw it die.
 
@@ -61,8 +55,7 @@ class WorkerLost:
     how: str = ""
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class HandedBack:
     """A living worker gave the task back, as if it had never claimed it.
 
@@ -73,8 +66,7 @@ class HandedBack:
     unknown_since_at: Optional[datetime] = None
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Cancelled:
     """The task is not run, or not any more; ``failure`` says why, if there is something to say."""
 
@@ -82,7 +74,7 @@ class Cancelled:
     failure: Optional[Failure] = None
 
 
-@dataclass(frozen=True)
+@frozen
 class CancelAsked:
     """Somebody asked for a running task to be cancelled.
 
@@ -93,14 +85,14 @@ class CancelAsked:
     is_cut_short: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Progressed:
     """The running function told how far it is, as text."""
 
     progress: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Released:
     """What the task was held for has ended; ``given`` is what came of it, as text."""
 
@@ -108,8 +100,7 @@ class Released:
     at: datetime
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Retried:
     """Somebody asked for a task that had failed, or was cancelled, to be run after all."""
 

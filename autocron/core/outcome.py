@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Optional, Tuple, Type, Union
 
@@ -18,7 +17,7 @@ from autocron.core.events import (
 )
 from autocron.core.retry import retry_delay_seconds
 from autocron.core.task import Failure, Task
-from autocron.core.values import quick
+from autocron.core.values import frozen
 
 MAX_DEATHS = 3
 UNKNOWN_PATIENCE_SECONDS = 60.0
@@ -33,16 +32,14 @@ def kinds_of(kind: Type[BaseException]) -> Tuple[str, ...]:
 TIMEOUT_KINDS = kinds_of(TaskTimeout)
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Returned:
     """The function returned; ``result`` is the returned value as text."""
 
     result: str
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Raised:
     """The function raised, or its result could not be stored.
 
@@ -53,8 +50,7 @@ class Raised:
     kinds: Tuple[str, ...] = ()
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class RetryAsked:
     """The function asked for another attempt, after so many seconds; None is by the backoff."""
 
@@ -62,16 +58,14 @@ class RetryAsked:
     after_seconds: Optional[float] = None
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Discarded:
     """The function found that its task is not worth another attempt, nor a failure."""
 
     failure: Failure
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Unknown:
     """The worker knows no task function of that name; ``reason`` says what it tried.
 

@@ -6,16 +6,15 @@ it. Most tasks of an application share a few policies, so that reading one is re
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from autocron.core.rate import Rate
 from autocron.core.retry import LONGEST_BOUND_SECONDS
+from autocron.core.values import fields_of, frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Policy:
     """How a task is run.
 
@@ -55,8 +54,10 @@ PLAIN = Policy()
 @lru_cache(maxsize=1024)
 def dump_policy(policy: Policy) -> Optional[str]:
     """Return a policy as text; None for the plain one."""
+    import json  # only now, as below: an import of autocron needs none
+
     given: Dict[str, Any] = {
-        name: value for name, value in asdict(policy).items() if value != getattr(PLAIN, name)
+        name: value for name, value in vars(policy).items() if value != getattr(PLAIN, name)
     }
     if policy.rate is not None:
         given["rate"] = [policy.rate.count, policy.rate.seconds]
@@ -72,8 +73,10 @@ def load_policy(text: Optional[str]) -> Policy:
     """
     if text is None:
         return PLAIN
+    import json
+
     given = json.loads(text)
-    known = {field.name: given[field.name] for field in fields(Policy) if field.name in given}
+    known = {name: given[name] for name in fields_of(Policy) if name in given}
     if "rate" in known:
         known["rate"] = Rate(*known["rate"])
     for name in ("retry_on", "no_retry_on"):

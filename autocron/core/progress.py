@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import Optional
 
 from autocron.core.errors import InvalidTask
+from autocron.core.values import frozen
 
 MAX_NOTE = 500
 # What can be divided, and written as a number; a whole number may be larger.
 _MOST = sys.float_info.max
 
 
-@dataclass(frozen=True)
+@frozen
 class Progress:
     """How far a task, or a group of tasks, is.
 

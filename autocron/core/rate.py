@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Mapping, Optional, Sequence
 
 from autocron.core.errors import InvalidTask
+from autocron.core.values import frozen
 
 MOST_STARTS = 10_000
 _LONGEST_SECONDS = 366 * 86400.0
@@ -18,10 +18,10 @@ _UNIT_SECONDS: Mapping[str, float] = {
     "day": 86400.0,
 }
 _SHORT: Mapping[str, str] = {"s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day"}
-_TEXT = re.compile(r"([0-9]{1,9}) ?(?:/|per) ?(?:([0-9]{1,9}) ?)?([a-z]+)", re.ASCII)
+_TEXT = r"([0-9]{1,9}) ?(?:/|per) ?(?:([0-9]{1,9}) ?)?([a-z]+)"
 
 
-@dataclass(frozen=True)
+@frozen
 class Rate:
     """At most ``count`` starts in any ``seconds``.
 
@@ -60,7 +60,9 @@ def parse_rate(text: object) -> Rate:
     Raises:
         InvalidTask: The text is no rate; the message says what is.
     """
-    found = _TEXT.fullmatch(text.strip().lower()) if isinstance(text, str) else None
+    found = None
+    if isinstance(text, str):
+        found = re.fullmatch(_TEXT, text.strip().lower(), re.ASCII)
     if found is not None:
         count, times, word = int(found[1]), int(found[2] or 1), found[3]
         unit = _SHORT.get(word, word[:-1] if word.endswith("s") else word)

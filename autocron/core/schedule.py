@@ -7,7 +7,6 @@ latest occurrence that has been dealt with; nothing at or before it is ever run 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import List, Optional, Tuple
 
@@ -15,7 +14,7 @@ from autocron.core.cron import CronExpression
 from autocron.core.next_run import previous_run
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.task import DEFAULT_QUEUE
-from autocron.core.values import quick
+from autocron.core.values import frozen
 
 MISSED_POLICIES = ("once", "skip", "all")
 OVERLAP_POLICIES = ("skip", "wait", "allow")
@@ -28,8 +27,7 @@ _MICROSECOND = timedelta(microseconds=1)
 NO_ARGUMENTS = "[[],{}]"
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """One ``@cron`` of one task function, as the store keeps it.
 
@@ -83,8 +81,7 @@ class Schedule:
         return self.jitter_seconds * zlib.crc32(self.key.encode()) / 2**32
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Owed:
     """What one look at a schedule found.
 

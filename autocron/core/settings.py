@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Union
 
 from autocron.core.errors import AutocronError
+from autocron.core.values import frozen
 from autocron.core.workforce import InvalidWorkers, Workers, parse_workers
 
 LOCK_WORDS: Mapping[str, bool] = {"on": True, "true": True, "off": False, "false": False}
@@ -16,7 +16,7 @@ class InvalidSetting(AutocronError, ValueError):
     """A setting was given a word or number that it can not take; nothing is changed."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """The settings of one database.
 

@@ -6,13 +6,11 @@ Instants are aware UTC datetimes named ``…_at``; durations are named ``…_sec
 from __future__ import annotations
 
 import enum
-from dataclasses import MISSING, dataclass
-from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta
 from typing import Any, Dict, Optional, Tuple
 
 from autocron.core.policy import PLAIN, Policy
-from autocron.core.values import made, quick
+from autocron.core.values import fields_of, frozen, made
 
 MAX_NAME_LENGTH = 128
 MAX_ID_LENGTH = 63
@@ -39,8 +37,7 @@ class TaskState(enum.Enum):
         return self not in (TaskState.WAITING, TaskState.RUNNING)
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Failure:
     """Why a task failed, as text, since the exception itself may not exist elsewhere.
 
@@ -60,8 +57,7 @@ class Failure:
         return f"{self.type}: {self.message}" if self.message else self.type
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class PastAttempt:
     """An attempt that was made, and did not end its task.
 
@@ -78,8 +74,7 @@ class PastAttempt:
     error_message: str
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Message:
     """What is asked for by one call; a backend makes a :class:`Task` of it.
 
@@ -124,8 +119,7 @@ class Message:
     id: Optional[str] = None
 
 
-@quick
-@dataclass(frozen=True)
+@frozen
 class Task:
     """One call of a task function, stored. Only :func:`autocron.core.machine.apply` changes one.
 
@@ -200,10 +194,7 @@ class Task:
 
 
 # What a task has before anything is known of it.
-_BLANK: Dict[str, Any] = {
-    field.name: None if field.default is MISSING else field.default
-    for field in dataclass_fields(Task)
-}
+_BLANK: Dict[str, Any] = fields_of(Task)
 
 
 def new_task(

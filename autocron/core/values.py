@@ -1,16 +1,25 @@
 """Frozen values, made and changed quickly: what happens several times in the life of every task.
 
-A frozen dataclass sets each field through a checked call, and ``dataclasses.replace`` reads each
-one besides. For values of 25 fields that is most of what a task costs; these do the same at once.
-A value has all of its fields itself, and its class does not keep the defaults: the interpreter
-reads a field several times as fast if the class has no attribute of that name.
+A dataclass is written as text and compiled when its module is imported, four functions for each,
+and most of an import would go into that. A frozen one sets each field through a checked call, and
+``dataclasses.replace`` reads each one besides. For values of 25 fields that is most of what a task
+costs; these do the same at once. A value has all of its fields itself, and its class does not keep
+the defaults: the interpreter reads a field several times as fast if the class has no attribute of
+that name.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
 from functools import partial
-from typing import Any, Callable, Dict, List, Tuple, Type, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple, Type, TypeVar, cast
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        return lambda decorator: decorator
+
 
 Value = TypeVar("Value")
 
@@ -18,30 +27,121 @@ _new: Any = object.__new__
 _set = object.__setattr__
 
 
-def quick(kind: Type[Value]) -> Type[Value]:
-    """Give a frozen dataclass an ``__init__`` that sets its fields without asking for each.
+@dataclass_transform(frozen_default=True)
+def frozen(kind: Type[Value]) -> Type[Value]:
+    """Make a class one of frozen values, as ``dataclasses.dataclass(frozen=True)`` would.
 
-    The class does not keep its defaults as attributes.
+    What all of them share is written once; ``__init__`` is compiled when the first value is made,
+    and :mod:`dataclasses` is asked when its functions are used on one.
 
     Arguments:
-        kind: The class, decorated with ``dataclass(frozen=True)``; without slots,
-            ``__post_init__`` and default factories.
+        kind: The class, with annotated fields; without slots, a value class as its base,
+            ``__post_init__`` and ``dataclasses.field``. A default may be what can be changed, and
+            is then the same for all.
     """
-    known: Dict[str, Any] = {}
+    names = tuple(kind.__annotations__)
+    defaults = {name: kind.__dict__[name] for name in names if name in kind.__dict__}
+    for name in defaults:
+        delattr(kind, name)
+    for name, shared in _SHARED.items():
+        if name not in kind.__dict__:
+            setattr(kind, name, shared)
+    of_this_kind = {
+        "__init__": _Init(kind),
+        "__match_args__": names,
+        "__field_defaults__": defaults,
+        "__dataclass_fields__": _DataclassFields(kind),
+    }
+    for name, own in of_this_kind.items():
+        setattr(kind, name, own)
+    return kind
+
+
+class _Init:
+    """The ``__init__`` of a class of values until it is first asked for."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __get__(self, value: Any, owner: Any) -> Any:
+        init = self._kind.__init__ = _init_of(self._kind)
+        return init if value is None else init.__get__(value)
+
+
+def _init_of(kind: Any) -> Any:
+    """Return an ``__init__`` that sets all fields without asking for each."""
+    defaults = kind.__field_defaults__
+    known: Dict[str, Any] = {f"_{name}": default for name, default in defaults.items()}
     parameters: List[str] = []
     lines = ["fields = self.__dict__"]
-    for field in fields(kind):  # type: ignore[arg-type]
-        parameters.append(field.name)
-        if field.default is not MISSING:
-            known[f"_{field.name}"] = field.default
-            parameters[-1] += f"=_{field.name}"
-            delattr(kind, field.name)
-        lines.append(f"fields[{field.name!r}] = {field.name}")
+    for name in kind.__match_args__:
+        parameters.append(f"{name}=_{name}" if name in defaults else name)
+        lines.append(f"fields[{name!r}] = {name}")
     # Written as text and compiled, as dataclasses does it too.
     exec(f"def __init__(self, {', '.join(parameters)}):\n " + "\n ".join(lines), known)
-    known["__init__"].__annotations__ = kind.__init__.__annotations__
-    kind.__init__ = known["__init__"]  # type: ignore[method-assign]
-    return kind
+    init = known["__init__"]
+    init.__qualname__ = f"{kind.__qualname__}.__init__"
+    init.__annotations__ = {**kind.__annotations__, "return": None}
+    return init
+
+
+class _DataclassFields:
+    """What the functions of :mod:`dataclasses` look for in a class, until they do."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __get__(self, value: Any, owner: Any) -> Any:
+        import dataclasses
+
+        contents = {"__annotations__": self._kind.__annotations__, **self._kind.__field_defaults__}
+        twin: Any = dataclasses.dataclass(type(self._kind.__name__, (), contents))
+        self._kind.__dataclass_fields__ = twin.__dataclass_fields__
+        return twin.__dataclass_fields__
+
+
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+    return f"{type(self).__qualname__}({shown})"
+
+
+def _equals(self: Any, other: Any) -> Any:
+    return self.__dict__ == other.__dict__ if type(self) is type(other) else NotImplemented
+
+
+def _hash(self: Any) -> int:
+    return hash(tuple(map(self.__dict__.__getitem__, self.__match_args__)))
+
+
+def _refuse_to_set(self: Any, name: str, value: Any) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_to_delete(self: Any, name: str) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+_SHARED: Dict[str, Any] = {
+    "__repr__": _repr,
+    "__eq__": _equals,
+    "__hash__": _hash,
+    "__setattr__": _refuse_to_set,
+    "__delattr__": _refuse_to_delete,
+}
+
+
+def fields_of(kind: Any, missing: Any = None) -> Dict[str, Any]:
+    """Return the fields of a class of values, with their defaults.
+
+    Arguments:
+        kind: The class.
+        missing: What stands for the default of a field that has none.
+    """
+    return {name: kind.__field_defaults__.get(name, missing) for name in kind.__match_args__}
 
 
 def made(kind: Type[Value], fields: Dict[str, Any]) -> Value:

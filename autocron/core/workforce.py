@@ -13,7 +13,7 @@ from autocron.core.errors import AutocronError
 from autocron.core.task import ALL_QUEUES
 
 MAX_COUNT = 1000
-QUEUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_QUEUE_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 QUEUE_NAME_IN_WORDS = "letters, digits, '_', '.' and '-', at most 64 of them"
 
 Workers = Union[int, str]
@@ -33,6 +33,11 @@ class Group(NamedTuple):
 
     queues: Optional[Tuple[str, ...]]
     size: int
+
+
+def is_queue_name(text: str) -> bool:
+    """Tell whether a text may name a queue."""
+    return re.fullmatch(_QUEUE_NAME, text, re.ASCII) is not None
 
 
 def groups(workers: Workers) -> List[Group]:
@@ -151,7 +156,7 @@ def _normal(key: str) -> str:
             continue
         if name == ALL_QUEUES:
             raise InvalidWorkers(f"'*' is any queue, and stands alone, unlike in {key!r}")
-        if not QUEUE_NAME.fullmatch(name):
+        if not is_queue_name(name):
             raise InvalidWorkers(f"{name!r} is no name of a queue: {QUEUE_NAME_IN_WORDS}")
         if names.count(name) > 1:
             raise InvalidWorkers(f"{name!r} is named twice in {key!r}")

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import Iterable, Iterator, List, Mapping, Optional
 
 from autocron.core.errors import StartError
+from autocron.core.values import frozen
 from autocron.registry import main_module, main_module_name
 from autocron.shell.application import Application
 
 
-@dataclass(frozen=True)
+@frozen
 class Attached:
     """What a process that attaches has been told, and has imported.
 

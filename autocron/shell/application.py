@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from autocron.core.values import changed, fields_of, frozen
 from autocron.core.workforce import Workers
 from autocron.registry import main_module, main_module_name
 from autocron.shell.launch import python_executable
@@ -18,7 +18,7 @@ _TERMS: Mapping[str, Any] = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Application:
     """An application as its workers need it.
 
@@ -62,7 +62,7 @@ class Application:
 
     def entries(self) -> Dict[str, Any]:
         """Return the application as what JSON can hold."""
-        return asdict(self)
+        return dict(vars(self))
 
     def to_json(self) -> str:
         """Return the application as JSON text."""
@@ -76,8 +76,7 @@ class Application:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Application:
         """Return the application of such entries; unknown ones are left out."""
-        known = {field.name for field in fields(cls)}
-        entries = {name: value for name, value in found.items() if name in known}
+        entries = {name: found[name] for name in fields_of(cls) if name in found}
         entries["sys_path"] = tuple(entries["sys_path"])
         return cls(**entries)
 
@@ -87,7 +86,7 @@ class Application:
 
     def runs_like(self, other: Application) -> bool:
         """Tell whether workers started for one can go on for the other."""
-        return replace(self, **_TERMS) == replace(other, **_TERMS)
+        return changed(self, **_TERMS) == changed(other, **_TERMS)
 
 
 def describe(

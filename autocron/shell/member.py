@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections import deque
-from dataclasses import dataclass
 from typing import Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.task import Task
@@ -17,21 +16,21 @@ CUT_SECONDS = 5.0
 CLOSED_DESCRIPTORS = 79
 
 
-@dataclass
 class Limit:
     """Until when a worker may go on with an attempt.
 
-    Attributes:
+    Arguments:
         task_id: The id of the task.
         attempt: The attempt.
         at: When the worker is ended, on the monotonic clock; None is never.
-        is_cut: Whether the attempt is to end since somebody has cancelled it.
     """
 
-    task_id: str
-    attempt: int
-    at: Optional[float] = None
-    is_cut: bool = False
+    def __init__(self, task_id: str, attempt: int, at: Optional[float] = None) -> None:
+        self.task_id = task_id
+        self.attempt = attempt
+        self.at = at
+        #: Whether the attempt is to end since somebody has cancelled it.
+        self.is_cut = False
 
     def cut(self, at: float) -> None:
         """Take note that the attempt is to end."""

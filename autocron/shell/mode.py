@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import enum
 import os
-from dataclasses import dataclass
 from typing import Container, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StartError
+from autocron.core.values import frozen
 from autocron.core.workforce import Workers
 
 # Set in every worker to the path of its database, so that children of tasks know where they are.
@@ -58,7 +58,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Process:
     """A process as far as its mode is concerned.
 

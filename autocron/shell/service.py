@@ -12,7 +12,6 @@ import os
 import sys
 import time
 import weakref
-from dataclasses import replace
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
@@ -29,6 +28,7 @@ from typing import (
 from autocron.core.errors import AutocronError, StartError
 from autocron.core.schedule import Schedule
 from autocron.core.settings import InvalidSetting, Settings, check_number
+from autocron.core.values import changed
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.shell.agreement import Attached, check_agreement, files_of
@@ -309,7 +309,7 @@ def _register(kind: Kind, served: Served, application: Application, is_served: b
         )
     if known is not None and is_same and application.main_name is None:
         # Another process of the same application may have tasks in its main script.
-        application = replace(application, main_name=known.main_name, main_file=known.main_file)
+        application = changed(application, main_name=known.main_name, main_file=known.main_file)
     # Whatever another application has left behind is not importable here.
     served.write(application, modules if is_same else ())
 

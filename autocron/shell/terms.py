@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from dataclasses import asdict, dataclass
 from typing import Any, Dict, Mapping
 
 from autocron.core.settings import Settings
+from autocron.core.values import frozen
 from autocron.shell.application import Application
 
 _MEGABYTE = 1024 * 1024
 
 
-@dataclass(frozen=True)
+@frozen
 class Terms:
     """What a worker is told, when it is hired and when it changes.
 
@@ -48,7 +48,7 @@ class Terms:
 
     def told(self) -> Dict[str, Any]:
         """Return them as what a channel carries."""
-        return asdict(self)
+        return dict(vars(self))
 
     def are_over(self, tasks: int) -> bool:
         """Tell whether a worker that has run so many tasks is to leave."""
