@@ -681,4 +681,4 @@ def _refuse_unknown(
         raise error(unknown_option(name, of, (*function.__kwdefaults__, *more)))
 
 
-default_app = App()
+default_app: App = App()
