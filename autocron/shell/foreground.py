@@ -144,7 +144,7 @@ def run(name: str, wanted: Wanted) -> int:
     settings = Settings.read(store.settings())
     if settings.autocron_lock:
         raise StartError(
-            f"{kind.shown} is locked; unlock it: autocron {name} --set-autocron-lock off"
+            f"{kind.shown} is locked; unlock it: autocron {kind.shown} --set-autocron-lock off"
         )
     folder = RunFolder(path)
     folder.make()

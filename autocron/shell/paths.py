@@ -31,6 +31,9 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
     text = name.__fspath__() if isinstance(name, os.PathLike) else name
     if not isinstance(text, str):
         raise StartError(f"database: {name!r} is no file name; expected text such as 'project.db'")
+    if is_url(text):
+        # It may hold a password: no message but its own has a word of it.
+        text = local_name(text)
     if not text.strip() or "\0" in text or text.endswith("/"):
         raise StartError(f"database: {text!r} is no file name; expected one such as 'project.db'")
     if text == ":memory:":
@@ -38,8 +41,6 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
             "database: workers are other processes and can not see ':memory:'; give a file name, "
             "or in a test use autocron.testing"
         )
-    if is_url(text):
-        text = local_name(text)
     if os.path.isabs(text):
         folder = os.path.dirname(text)
         if not os.path.isdir(folder):

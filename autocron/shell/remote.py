@@ -21,6 +21,7 @@ from autocron.shell.ownership import RunFolder
 
 _SCHEMES = ("postgresql", "postgres")
 _DEFAULT_PORT = 5432
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?", re.ASCII)
 _EXPECTED = "expected one such as 'postgresql://user@host/name', or a file name"
 _LONGEST_HOST_NAME = 40
 
@@ -38,18 +39,24 @@ def local_name(url: str) -> str:
     Raises:
         StartError: This is no URL of a database that autocron knows; the message says why.
     """
-    parts, port = _checked(url)
-    user, host = parts.username or "", (parts.hostname or "").lower()
-    text = f"{user}@{host}:{port}{parts.path}?{parts.query}"
+    parts, hosts = _checked(url)
+    text = f"{parts.username or ''}@{hosts}{parts.path}?{parts.query}"
     return f"postgresql-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _checked(url: str) -> Tuple[SplitResult, int]:
+def _checked(url: str) -> Tuple[SplitResult, str]:
     try:
+        if "\0" in url:
+            raise ValueError("it has a NUL")
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORT
-    except ValueError as error:
-        raise StartError(f"database: the URL can not be read ({error}); {_EXPECTED}") from None
+        # There may be several, of which PostgreSQL's library takes the first one that fits.
+        hosts = ",".join(map(_host, parts.netloc.rpartition("@")[2].split(",")))
+    except ValueError:
+        # What it says of the URL may be a piece of the password.
+        raise StartError(
+            "database: the URL can not be read: its port is no number, or its password has one of "
+            f"/ ? # [ ], which is to be percent-encoded, as in %2F; {_EXPECTED}"
+        ) from None
     if parts.scheme not in _SCHEMES:
         raise StartError(
             f"database: {shown(url)!r} begins with {parts.scheme + '://'!r}, and of URLs only "
@@ -57,7 +64,15 @@ def _checked(url: str) -> Tuple[SplitResult, int]:
         )
     if not parts.path.strip("/"):
         raise StartError(f"database: {shown(url)!r} names no database; {_EXPECTED}")
-    return parts, port
+    return parts, hosts
+
+
+def _host(text: str) -> str:
+    """Return a host and its port in the one spelling that it has here."""
+    found = _HOST.fullmatch(text)
+    if found is None:
+        raise ValueError("a port is no number")
+    return f"{found[1].lower()}:{int(found[2] or _DEFAULT_PORT)}"
 
 
 def shown(url: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -187,3 +189,15 @@ def test_info_tells_of_all_hosts_and_of_no_processes_here_where_nothing_is_serve
         running.id,
         None,
     ]
+
+
+def test_what_is_locked_is_not_run_and_says_so_without_the_password(both):
+    _, server = both
+    server.ask("--set-autocron-lock", "on")
+    url = server.name.replace("autocron@", "autocron:secret@")
+    words = [sys.executable, "-m", "autocron", url, "--run", "json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    shown = url.replace("secret", "***")
+    assert f"{shown} is locked; unlock it: autocron {shown} --set-autocron-lock off" in done.stderr
+    assert "secret" not in done.stderr
