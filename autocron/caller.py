@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.errors import InvalidTask, WaitTimeout
 from autocron.group import TaskGroup
-from autocron.messages import message_of
+from autocron.messages import message_of, messages_of
 from autocron.result import TaskResult
 
 if TYPE_CHECKING:
@@ -42,11 +42,14 @@ class AppCaller:
         _, chain = source.taker.enqueue_all([message], followers, group=False)
         return TaskResult(chain[-1], source)
 
-    def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
+    def call_all(
+        self, link: Link, calls: Iterable[Tuple[Any, ...]], then: Tuple[Link, ...]
+    ) -> TaskGroup[Any]:
         """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
-        messages = [self._message(link, link.args) for link in links]
+        app = self._app
+        messages = messages_of(link.known, link.options, calls, app.codec, lambda: app.zone)
         followers = [self._message(link, link.args, takes_given=True) for link in then]
-        source = self._way([*links, *then])
+        source = self._way([link, *then])
         tasks, chain = source.taker.enqueue_all(messages, followers)
         return self.group(tasks, chain[-1] if chain else None, source)
 
@@ -78,11 +81,10 @@ class AppCaller:
         return self._routed(here, here.clock, links)
 
     def _routed(self, taker: Destination, clock: Clock, links: Sequence[Link]) -> Source:
-        connection = links[0].options.connection if links else None
-        if connection is not None:
-            return self._source(taker, clock, taker.within(connection))
-        router = self._app.router
-        on_commit = links[0].options.on_commit if links else None
+        options = links[0].options
+        if options.connection is not None:
+            return self._source(taker, clock, taker.within(options.connection))
+        router, on_commit = self._app.router, options.on_commit
         if router is not None:
             return self._source(taker, clock, router(taker, clock, on_commit))
         if on_commit:

@@ -46,24 +46,22 @@ def store_calls(
         The tasks of ``messages``, those of ``then``, and those of both that are new.
     """
     group_id = group if isinstance(group, str) else new_id() if group else None
-    tasks: List[Task] = []
-    chain: List[Task] = []
-    added: List[Task] = []
+    feeds = bool(then)
+
+    def make(message: Message) -> Task:
+        return new_task(message, message.id or new_id(), now, group=group_id, feeds=feeds)
+
     with store.transaction():
-        for message in messages:
-            same: Optional[Task] = None
-            if message.unique is not None:
-                same = store.taken_by(message.unique, message.unique_running, now)
-            if same is None:
-                task_id = message.id or new_id()
-                same = new_task(message, task_id, now, group=group_id, feeds=bool(then))
-                store.add(same)
-                added.append(same)
-            tasks.append(same)
+        if any(message.unique is not None for message in messages):
+            tasks, added = _store_each(store, messages, make, now)
+        else:
+            tasks = added = [make(message) for message in messages]
+            store.add_all(tasks)
+        chain: List[Task] = []
         before = group_id if group else tasks[0].id
         for place, message in enumerate(then):
-            feeds = place + 1 < len(then)
-            task = new_task(message, message.id or new_id(), now, after=before, feeds=feeds)
+            more = place + 1 < len(then)
+            task = new_task(message, message.id or new_id(), now, after=before, feeds=more)
             if not messages and not chain:
                 # A group of nothing has ended.
                 task = changed(task, after=None, given=given_by_group(()))
@@ -71,3 +69,21 @@ def store_calls(
             chain.append(task)
             before = task.id
     return tasks, chain, added + chain
+
+
+def _store_each(
+    store: Store, messages: Sequence[Message], make: Callable[[Message], Task], now: datetime
+) -> Tuple[List[Task], List[Task]]:
+    """Store the tasks whose unique keys are free: each may take that of one after it."""
+    tasks: List[Task] = []
+    added: List[Task] = []
+    for message in messages:
+        same: Optional[Task] = None
+        if message.unique is not None:
+            same = store.taken_by(message.unique, message.unique_running, now)
+        if same is None:
+            same = make(message)
+            store.add(same)
+            added.append(same)
+        tasks.append(same)
+    return tasks, added

@@ -12,7 +12,6 @@ from typing import (
     Dict,
     Iterable,
     Iterator,
-    List,
     Optional,
     Protocol,
     Tuple,
@@ -201,8 +200,16 @@ if TYPE_CHECKING:
             """Enqueue a chain; return the result of its last task."""
             ...
 
-        def call_all(self, links: List[Link], then: Tuple[Link, ...]) -> TaskGroup[Any]:
-            """Enqueue several calls at once, and what is to follow."""
+        def call_all(
+            self, link: Link, calls: Iterable[Tuple[Any, ...]], then: Tuple[Link, ...]
+        ) -> TaskGroup[Any]:
+            """Enqueue several calls at once, and what is to follow.
+
+            Arguments:
+                link: The function, with its options.
+                calls: The arguments of each call.
+                then: What is to follow.
+            """
             ...
 
     class HasCaller(Protocol):
@@ -315,18 +322,19 @@ def delayed_function(
         return delayed_function(app, known, options.changed(**given))
 
     def call_map(items: Iterable[Any], *, then: Any = None) -> TaskGroup[Any]:
-        return call_starmap(((item,) for item in _each("map", items)), then=then)
+        return call_all(((item,) for item in _each("map", items)), then)
 
     def call_starmap(items: Iterable[Iterable[Any]], *, then: Any = None) -> TaskGroup[Any]:
-        links = [
-            Link(known, options, tuple(_each("starmap", item))) for item in _each("starmap", items)
-        ]
+        each = _each("starmap", items)
+        return call_all((tuple(_each("starmap", item)) for item in each), then)
+
+    def call_all(calls: Iterable[Tuple[Any, ...]], then: Any) -> TaskGroup[Any]:
         followers = () if then is None else links_of(then)
         if followers and options.unique is not False:
             raise InvalidTask(
                 "then= waits for all of a group, and with unique= some of it may be calls of others"
             )
-        return app.caller.call_all(links, followers)
+        return app.caller.call_all(delayed._link, calls, followers)
 
     def then(follower: Any, *args: Any, **kwargs: Any) -> Chain:
         return Chain(app, (Link(known, options),)).then(follower, *args, **kwargs)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import Message
+from autocron.core.values import changed
 from autocron.options import DelayOptions, Key, check_key, in_utc
 from autocron.registry import TaskFunction
 
@@ -64,6 +65,34 @@ def message_of(
         rate_key=_rate_key(known, options, all_args, kwargs),
         policy=options.policy,
     )
+
+
+def messages_of(
+    known: TaskFunction,
+    options: DelayOptions,
+    calls: Iterable[Tuple[Any, ...]],
+    codec: Any,
+    zone: Callable[[], tzinfo],
+) -> List[Message]:
+    """Make the messages of several calls of a function; see :func:`message_of`.
+
+    Arguments:
+        known: The task function.
+        options: Its options, for all of these calls.
+        calls: The positional arguments of each.
+        codec: Encodes the arguments.
+        zone: Returns the zone in which a datetime without one is meant.
+    """
+    messages: List[Message] = []
+    are_even = options.are_even
+    for args in calls:
+        if messages and are_even:
+            known.check_call(args, {})
+            payload = codec.dump_call(args, {}, known.parameters)
+            messages.append(changed(messages[0], payload=payload))
+        else:
+            messages.append(message_of(known, options, args, {}, codec, zone))
+    return messages
 
 
 def _expiry(

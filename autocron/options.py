@@ -68,6 +68,12 @@ class DelayOptions:
     on_commit: Union[bool, str, None] = None
     connection: Optional[object] = None
 
+    @property
+    def are_even(self) -> bool:
+        """Whether calls with them differ in nothing but their arguments."""
+        asked = (self.schedule, self.limit_key, self.rate_key)
+        return isinstance(self.unique, bool) and not any(map(callable, asked))
+
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
 

@@ -142,6 +142,10 @@ class Store(Protocol):
         """Store a new task."""
         ...
 
+    def add_all(self, tasks: Sequence[Task]) -> None:
+        """Store several new tasks, in their order, all or none."""
+        ...
+
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
         ...

@@ -155,16 +155,14 @@ class DescribeMap:
 
         class Failing:
             def __init__(self, store):
-                self._store, self.left = store, 2
+                self._store = store
 
             def __getattr__(self, name):
                 return getattr(self._store, name)
 
-            def add(self, task):
-                if not self.left:
-                    raise OSError("power cut")
-                self.left -= 1
-                self._store.add(task)
+            def add_all(self, tasks):
+                self._store.add_all(tasks[:2])
+                raise OSError("power cut")
 
         with pytest.raises(OSError, match="power cut"):
             bench.engine(store=Failing(bench.store)).enqueue_all([message] * 3)

@@ -132,6 +132,10 @@ class DictStore:
     def add(self, task):
         self.tasks[task.id] = task
 
+    def add_all(self, tasks):
+        for task in tasks:
+            self.add(task)
+
     def swap(self, before, after):
         stored = self.tasks.get(before.id)
         if stored is None or stored.revision != before.revision:

@@ -15,8 +15,7 @@ def new_id() -> str:
 
     It is opaque, never the same twice, and grows with time, which keeps the index on it compact.
     """
-    microseconds = int(_clock.now().timestamp() * 1_000_000)
-    return f"{microseconds:014x}{os.urandom(8).hex()}"
+    return f"{_clock.microseconds():014x}{os.urandom(8).hex()}"
 
 
 def draw() -> float:

@@ -17,6 +17,10 @@ class SystemClock:
         # Not datetime.now(): while freezegun freezes the time with an offset, that is wrong by it.
         return datetime.fromtimestamp(time.time(), timezone.utc)
 
+    def microseconds(self) -> int:
+        """Return the same as microseconds since 1970."""
+        return time.time_ns() // 1000
+
     def monotonic(self) -> float:
         """Return seconds since some point in the past, going on while the machine sleeps."""
         return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)

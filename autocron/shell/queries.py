@@ -25,9 +25,10 @@ GET = f"SELECT {TASK} FROM tasks WHERE id = ?"
 
 
 @lru_cache(maxsize=512)
-def add(columns: Tuple[str, ...]) -> str:
-    """Return the statement that adds a task of which these columns are given."""
-    return f"INSERT INTO tasks ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+def add(columns: Tuple[str, ...], count: int = 1) -> str:
+    """Return the statement that adds so many tasks of which these columns are given."""
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO tasks ({', '.join(columns)}) VALUES {', '.join([row] * count)}"
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,20 @@ from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
 from autocron.core.errors import LONGEST_SECONDS
 from autocron.core.policy import PLAIN, Policy, dump_policy, load_policy
@@ -116,6 +129,36 @@ def instant(stored: int) -> datetime:
 def added(task: Task) -> Tuple[Tuple[str, ...], List[Any]]:
     """Return the columns of a new task that are not as in every task, and their values."""
     return _differences(_DEFAULTS, task.__dict__)
+
+
+def added_at_once(
+    tasks: Iterable[Task], most: int
+) -> Iterator[Tuple[Tuple[str, ...], int, List[Any]]]:
+    """Return the same for many tasks: columns, how many tasks have them, and all of their values.
+
+    Arguments:
+        tasks: The tasks, in their order.
+        most: About how many values to return at once.
+    """
+    columns: Tuple[str, ...] = ()
+    values: List[Any] = []
+    rest: List[Any] = []
+    last: Fields = _DEFAULTS
+    for task in tasks:
+        fields = task.__dict__
+        if [name for name in fields if fields[name] is not last[name]] == _OF_A_CALL:
+            # As the calls of one `map` are; the columns of a task begin with these.
+            own = columns
+        else:
+            own, found = added(task)
+            rest = found[len(_FIRST) :]
+        if values and (own != columns or len(values) >= most):
+            yield columns, len(values) // len(columns), values
+            values = []
+        columns, last = own, fields
+        values += (task.id, task.name, task.payload, *rest)
+    if values:
+        yield columns, len(values) // len(columns), values
 
 
 def changed(before: Task, after: Task) -> Tuple[Tuple[str, ...], List[Any]]:
@@ -319,6 +362,8 @@ _NUMBERS_OF = itemgetter(
 )
 # The first columns, in which each task differs from all others, and what they hold.
 _OWN = 5
+_OF_A_CALL = ["id", "payload"]
+_FIRST = ("id", "name", "payload")
 _OWN_KINDS = (str, str, str, int, int)
 _WIDTH = len(TASK_COLUMNS)
 # The other columns of tasks that wait, and their fields; small, since a worker lives for long.

@@ -103,6 +103,12 @@ class PlainTables(PlainRecords):
         self._added += 1
         self._insert(_in_utc(task), self._added)
 
+    def add_all(self, tasks: Sequence[Task]) -> None:
+        """Store several new tasks, all or none; see :meth:`add`."""
+        with self.transaction():
+            for task in tasks:
+                self.add(task)
+
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was."""
         if self._journal.is_undone:

@@ -198,6 +198,12 @@ class PostgresStore(Database):
             values.append(self._ticket_of(task))
             self.write(doing, statements.add((*columns, "ticket")), values)
 
+    def add_all(self, tasks: Sequence[Task]) -> None:
+        """Store several new tasks, all or none; see :meth:`add`."""
+        with self.transaction():
+            for task in tasks:
+                self.add(task)
+
     def swap(self, before: Task, after: Task) -> bool:
         """Replace a task if it still is at ``before.revision``; tell whether it was.
 
