@@ -136,6 +136,16 @@ class DescribeExamples:
     def it_ends_months_before_the_calendar_does(self):
         assert next_run(parse("0 0 1 1 *"), at("9999-02-01 00:00"), UTC) is None
 
+    def it_answers_alike_however_much_has_been_asked_before(self):
+        for _ in range(2):
+            for minute, hour in itertools.product(range(60), range(10)):
+                found = next_run(parse(f"{minute} {hour} * * *"), at("2024-03-01 12:00"), UTC)
+                assert found == datetime(2024, 3, 2, hour, minute, tzinfo=UTC)
+        for year in range(1400, 2000):
+            assert shown(next_run(parse("0 0 1 1 *"), at(f"{year}-01-01 00:00"), UTC)) == (
+                f"{year + 1}-01-01 00:00"
+            )
+
     def it_does_not_need_a_zone_that_can_be_a_key(self):
         # Some of dateutil's can not.
         class Unhashable(tzinfo):

@@ -14,11 +14,12 @@ from typing import Iterator, Optional
 from autocron.core.cron import CronExpression
 from autocron.core.walltime import DAY, SECOND
 
-_MINUTE = 60 * SECOND
+MINUTE = 60 * SECOND
 _LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def _length(year: int, month: int) -> int:
+def length_of_month(year: int, month: int) -> int:
+    """Return how many days a month has."""
     if month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0):
         return 29
     return _LENGTHS[month]
@@ -31,7 +32,7 @@ def _days_from(expression: CronExpression, day: int) -> Iterator[int]:
     first = day - skip + 1
     months, table = expression.month.mask, expression.month_days
     while year < 10_000:
-        length = _length(year, month)
+        length = length_of_month(year, month)
         if months >> month & 1:
             bits = table[length - 28][first % 7] >> skip << skip
             while bits:
@@ -54,7 +55,7 @@ def _days_until(expression: CronExpression, day: int) -> Iterator[int]:
     until = (1 << start.day + 1) - 1
     while year > 0:
         if months >> month & 1:
-            bits = table[_length(year, month) - 28][first % 7] & until
+            bits = table[length_of_month(year, month) - 28][first % 7] & until
             while bits:
                 highest = bits.bit_length() - 1
                 yield first + highest - 1
@@ -63,44 +64,7 @@ def _days_until(expression: CronExpression, day: int) -> Iterator[int]:
         month -= 1
         if month == 0:
             year, month = year - 1, 12
-        first -= _length(year, month)
-
-
-def _day_from(expression: CronExpression, day: int) -> Optional[int]:
-    """Return the first matching day from ``day`` on, without a step for each month between."""
-    start = date.fromordinal(day + 1)
-    year, month, skip = start.year, start.month, start.day
-    months, table = expression.month, expression.month_days
-    if months.mask >> month & 1:
-        bits = table[_length(year, month) - 28][(day - skip + 1) % 7] >> skip
-        if bits:
-            return day + (bits & -bits).bit_length() - 1
-    while year < 10_000:
-        for each in months.values:
-            if each > month:
-                first = date(year, each, 1).toordinal() - 1
-                bits = table[_length(year, each) - 28][first % 7]
-                if bits:
-                    return first + (bits & -bits).bit_length() - 2
-        year, month = year + 1, 0
-    return None
-
-
-def first_wall(expression: CronExpression, wall: int) -> Optional[int]:
-    """Return the first wall time that matches from ``wall`` on, within datetime's range, or None.
-
-    What :func:`walls_from` yields first, in fewer steps: most questions are for one run.
-    """
-    if expression.has_seconds:
-        return next(walls_from(expression, wall), None)
-    day, time = divmod(wall, DAY)
-    times = expression.minutes
-    if time > times[-1]:
-        day, time = day + 1, 0
-    matching = _day_from(expression, day)
-    if matching is None:
-        return None
-    return matching * DAY + times[bisect_left(times, time) if matching == day else 0]
+        first -= length_of_month(year, month)
 
 
 def walls_from(expression: CronExpression, wall: int) -> Iterator[int]:
@@ -117,7 +81,7 @@ def walls_from(expression: CronExpression, wall: int) -> Iterator[int]:
                 yield base + offset
     else:
         seconds = tuple(second * SECOND for second in expression.second.values)
-        skip = bisect_right(times, time - _MINUTE)
+        skip = bisect_right(times, time - MINUTE)
         for matching in _days_from(expression, day):
             for offset in times[skip:] if matching == day else times:
                 base = matching * DAY + offset

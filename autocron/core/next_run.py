@@ -14,12 +14,13 @@ Every search is bounded: it ends at the ends of datetime's range, with None.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Iterator, Optional
 
 from autocron.core.cron import CronExpression
-from autocron.core.cron_times import first_wall, last_wall, walls_from
+from autocron.core.cron_times import last_wall, walls_from
 from autocron.core.errors import InvalidSchedule
+from autocron.core.run_tables import next_in_tables
 from autocron.core.walltime import (
     DAY,
     LAST,
@@ -27,7 +28,6 @@ from autocron.core.walltime import (
     Arrivals,
     Change,
     ZoneClock,
-    stretch_at,
     to_datetime,
     to_instant,
 )
@@ -47,10 +47,12 @@ def next_run(expression: CronExpression, after: datetime, zone: tzinfo) -> Optio
     Raises:
         InvalidSchedule: ``after`` is no aware datetime.
     """
-    found = _plainly_next(expression, _instant("after", after), zone)
-    if found is not None:
-        return to_datetime(found)
-    return next(occurrences(expression, after, zone), None)
+    moment = after
+    if not isinstance(after, datetime) or after.tzinfo is not timezone.utc:
+        # In the first and the last year no table answers.
+        moment = to_datetime(min(max(_instant("after", after), 0), LAST))
+    found = next_in_tables(expression, moment, zone)
+    return next(occurrences(expression, after, zone), None) if found is None else found
 
 
 def previous_run(expression: CronExpression, before: datetime, zone: tzinfo) -> Optional[datetime]:
@@ -119,29 +121,6 @@ def between(
     """
     end = _instant("until", until)
     return _until(occurrences(expression, after, zone), end)
-
-
-def _plainly_next(expression: CronExpression, after: int, zone: tzinfo) -> Optional[int]:
-    """Return the next instant where no change of the clock is near; None is no answer.
-
-    It is the same for fixed-time and wildcard schedules: what matches first on the wall comes
-    first, and comes once.
-    """
-    here = stretch_at(zone, after)
-    if here is None:
-        return None
-    wall = first_wall(expression, after + 1 + here.offset)
-    if wall is None:
-        return None
-    instant = wall - here.offset
-    if instant < here.end:
-        return instant
-    if after >= here.end - REACH:
-        return None
-    there = stretch_at(zone, instant)
-    if there is None or not there.start <= wall - there.offset < there.end:
-        return None
-    return wall - there.offset
 
 
 def _datetimes(found: Iterator[int]) -> Iterator[datetime]:

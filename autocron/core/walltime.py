@@ -11,8 +11,7 @@ sums of integers are exact and quick, and wall times that do not exist can still
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -24,10 +23,6 @@ _MICROSECOND = timedelta(microseconds=1)
 #: The last instant that a datetime can hold.
 LAST = (datetime.max - _ZERO) // _MICROSECOND
 _LAST_CERTAIN = LAST - DAY
-
-# The years by which a zone is asked.
-_BLOCK = 366 * DAY
-_LAST_BLOCK = LAST // _BLOCK
 
 #: Offsets lie strictly within a day of UTC, so no change moves a wall clock by as much as this.
 REACH = 2 * DAY
@@ -133,52 +128,6 @@ class ZoneClock:
             wall = max(wall, change.at - 1 + change.before)
             change = self.last_change(instant - REACH, change.at - 1, change.before)
         return wall
-
-
-class Stretch(NamedTuple):
-    """A stretch of time with one offset, in which the wall clock shows what it never showed before.
-
-    Attributes:
-        start: Its first instant; what a fold repeats is over by then.
-        end: The instant after its last: that of a change, or just as far as was looked.
-        offset: The offset from UTC.
-    """
-
-    start: int
-    end: int
-    offset: int
-
-
-def stretch_at(zone: tzinfo, instant: int) -> Optional[Stretch]:
-    """Return the stretch around an instant; None right after a fold, and where none is known.
-
-    A zone is asked once for each of its years, and its answers are kept.
-    """
-    block = instant // _BLOCK
-    if not 0 < block < _LAST_BLOCK:
-        return None
-    try:
-        stretches = _stretches(zone, block)
-    except TypeError:  # The zone can be no key of a dictionary: some of dateutil's.
-        return None
-    for stretch in stretches:
-        if stretch.start <= instant < stretch.end:
-            return stretch
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _stretches(zone: tzinfo, block: int) -> Tuple[Stretch, ...]:
-    clock, found = ZoneClock(zone), []
-    start, last = block * _BLOCK, (block + 1) * _BLOCK
-    while True:
-        offset = clock.offset(start)
-        change = clock.next_change(start, offset, last)
-        end = last if change is None else change.at
-        found.append(Stretch(clock.furthest_wall(start) - offset, end, offset))
-        if change is None:
-            return tuple(found)
-        start = end
 
 
 class Arrivals:
