@@ -68,9 +68,6 @@ class CronExpression:
         day_of_month: The first day field.
         month: The field of months.
         day_of_week: The second day field; Sunday is 0 in its values.
-        month_days: The days on which it runs, both day fields taken together, as bits 1 to 31:
-            ``month_days[length - 28][first_weekday]`` for a month of that length whose first day
-            is that weekday (Monday is 0).
     """
 
     text: str
@@ -81,7 +78,6 @@ class CronExpression:
     day_of_month: Field
     month: Field
     day_of_week: Field
-    month_days: Tuple[Tuple[int, ...], ...]
 
     @property
     def is_fixed_time(self) -> bool:
@@ -99,6 +95,15 @@ class CronExpression:
         return tuple(
             (hour * 60 + minute) * 60_000_000 for hour in self.hour.values for minute in minutes
         )
+
+    @cached_property
+    def month_days(self) -> Tuple[Tuple[int, ...], ...]:
+        """The days on which it runs, both day fields taken together, as bits 1 to 31.
+
+        They are ``month_days[length - 28][first_weekday]`` for a month of that length whose first
+        day is that weekday (Monday is 0).
+        """
+        return _month_days(self.day_of_month, self.day_of_week)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CronExpression) and self.text == other.text
@@ -240,7 +245,6 @@ def _assemble(text: str, fields: List[Field]) -> CronExpression:
         day_of_month=day_of_month,
         month=month,
         day_of_week=day_of_week,
-        month_days=_month_days(day_of_month, day_of_week),
     )
 
 
@@ -257,8 +261,10 @@ def _ever_fires(expression: CronExpression) -> bool:
     lengths = {_MONTH_LENGTHS[month - 1] for month in expression.month.values}
     if 2 in expression.month.values:
         lengths.add(29)
-    # Every month begins, in its turn of the 400 years, on each day of the week.
-    return any(any(expression.month_days[length - 28]) for length in lengths)
+    # Every month begins, in its turn of the 400 years, on each day of the week. The first look
+    # mostly finds a day, while to fill the table of all would be half of what a parse costs.
+    days, weekdays = expression.day_of_month, expression.day_of_week
+    return any(day_bits(days, weekdays, length, first) for length in lengths for first in range(7))
 
 
 def _never(expression: CronExpression) -> Tuple[Kind, str]:
