@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -166,6 +165,8 @@ class Code:
 
     def _is_news(self, name: str, told: str) -> bool:
         """Tell whether no worker of this period of service has shown that traceback yet."""
+        import hashlib  # slow to import, and all is well mostly
+
         with self._store.transaction():
             settings = self._store.settings()
             shown: Dict[str, str] = {}

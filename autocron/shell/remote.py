@@ -8,20 +8,21 @@ password, is in no command line or environment: it stands in a file of that fold
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import socket
 from contextlib import suppress
-from typing import Optional, Tuple
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Optional, Tuple
 
 from autocron.core.errors import StartError
 from autocron.shell.ownership import RunFolder
 
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
 _SCHEMES = ("postgresql", "postgres")
 _DEFAULT_PORT = 5432
-_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?", re.ASCII)
+_HOST = r"(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?"
 _EXPECTED = "expected one such as 'postgresql://user@host/name', or a file name"
 _LONGEST_HOST_NAME = 40
 
@@ -39,12 +40,16 @@ def local_name(url: str) -> str:
     Raises:
         StartError: This is no URL of a database that autocron knows; the message says why.
     """
+    import hashlib  # what only URLs need is imported for them
+
     parts, hosts = _checked(url)
     text = f"{parts.username or ''}@{hosts}{parts.path}?{parts.query}"
     return f"postgresql-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _checked(url: str) -> Tuple[SplitResult, str]:
+    from urllib.parse import urlsplit
+
     try:
         if "\0" in url:
             raise ValueError("it has a NUL")
@@ -69,7 +74,7 @@ def _checked(url: str) -> Tuple[SplitResult, str]:
 
 def _host(text: str) -> str:
     """Return a host and its port in the one spelling that it has here."""
-    found = _HOST.fullmatch(text)
+    found = re.fullmatch(_HOST, text, re.ASCII)
     if found is None:
         raise ValueError("a port is no number")
     return f"{found[1].lower()}:{int(found[2] or _DEFAULT_PORT)}"
@@ -77,6 +82,8 @@ def _host(text: str) -> str:
 
 def shown(url: str) -> str:
     """Return a URL as it may be shown: without its password."""
+    from urllib.parse import urlsplit, urlunsplit
+
     parts = urlsplit(url)
     secret = re.sub(r"(?i)(password=)[^&]*", r"\1***", parts.query)
     if parts.password is None:

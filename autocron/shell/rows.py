@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, astuple
-from dataclasses import fields as dataclass_fields
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from operator import itemgetter
@@ -36,7 +34,7 @@ from autocron.core.task import (
     Task,
     TaskState,
 )
-from autocron.core.values import made
+from autocron.core.values import fields_of, made
 from autocron.shell.damage import DamagedRow
 
 Value = TypeVar("Value")
@@ -176,7 +174,10 @@ def _differences(before: Fields, after: Fields) -> Tuple[Tuple[str, ...], List[A
             continue
         if name == "failure":
             columns += _FAILURE_COLUMNS
-            values += (None, None, None) if value is None else astuple(value)
+            if value is None:
+                values += (None, None, None)
+            else:
+                values += (value.type, value.message, value.traceback)
             continue
         is_moved = is_moved or name == "queue" or name == "priority"
         store = _STORED_AS.get(name)
@@ -390,10 +391,7 @@ _STORED_AS: Mapping[str, Callable[[Any], Any]] = {
     "history": _history_text,
 }
 # What a task has unless it is said; a field that has to be said differs from whatever is said.
-_DEFAULTS: Fields = {
-    each.name: object() if each.default is MISSING else each.default
-    for each in dataclass_fields(Task)
-}
+_DEFAULTS: Fields = fields_of(Task, missing=object())
 
 
 def schedule_row(schedule: Schedule) -> Row:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
@@ -12,6 +11,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tupl
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import Task, TaskState
+from autocron.core.values import made
 from autocron.ports import Stats
 from autocron.shell import queries
 from autocron.shell.connections import MEMORY, Pool
@@ -102,7 +102,7 @@ class SQLiteStore(Database):
             after: What it is to become; its id stays.
         """
         if after.id != before.id:
-            after = replace(after, id=before.id)
+            after = made(Task, {**vars(after), "id": before.id})
         columns, values = changed(before, after)
         values += (before.id, before.revision)
         return self.write(f"change task {before.id}", queries.swap(columns), values) == 1

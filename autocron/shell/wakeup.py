@@ -12,7 +12,6 @@ import enum
 import errno
 import os
 import socket
-import tempfile
 
 from autocron.shell.ownership import RunFolder
 
@@ -46,6 +45,8 @@ def bind(path: str) -> socket.socket:
         if len(os.fsencode(path)) <= _LONGEST:
             listener.bind(path)
         else:
+            import tempfile  # for few, and slow to import
+
             short = os.path.join(tempfile.mkdtemp(prefix="autocron-"), "s")
             listener.bind(short)
             os.symlink(short, path)
