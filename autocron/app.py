@@ -7,7 +7,7 @@ import sys
 import warnings
 from _thread import RLock
 from datetime import datetime, timedelta, tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -58,6 +58,18 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@lru_cache(maxsize=None)
+def _codec(serializer: str) -> Any:
+    # Only now: a process that never calls has no need of either.
+    if serializer == "pickle":
+        from autocron.core import pickled
+
+        return pickled
+    from autocron.core import arguments
+
+    return arguments
 
 
 class App:
@@ -486,13 +498,7 @@ class App:
     @property
     def codec(self) -> Any:
         """The module that encodes arguments and results."""
-        if self.serializer == "pickle":
-            from autocron.core import pickled
-
-            return pickled
-        from autocron.core import arguments
-
-        return arguments
+        return _codec(self.serializer)
 
     @property
     def zone(self) -> tzinfo:

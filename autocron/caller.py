@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Tuple
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.errors import InvalidTask, WaitTimeout
+from autocron.core.values import changed
 from autocron.group import TaskGroup
-from autocron.messages import message_of, messages_of
+from autocron.messages import message_like, message_of, messages_of
 from autocron.result import TaskResult
 
 if TYPE_CHECKING:
@@ -27,10 +29,16 @@ class AppCaller:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def call(self, link: Link) -> TaskResult[Any]:
+    def call(self, link: Link, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> TaskResult[Any]:
         """Enqueue one call; see :class:`autocron.delayed.Caller`."""
-        message = self._message(link, link.args)
-        source = self._way([link])
+        codec = self._app.codec
+        if link.like is not None:
+            message = message_like(link.like, link.known, args, kwargs, codec)
+        else:
+            message = message_of(link.known, link.options, args, kwargs, codec, self._zone)
+            if link.options.are_even:
+                link.like = changed(message, payload="")
+        source = self._way((link,))
         return TaskResult(source.taker.enqueue(message), source)
 
     def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
@@ -46,10 +54,9 @@ class AppCaller:
         self, link: Link, calls: Iterable[Tuple[Any, ...]], then: Tuple[Link, ...]
     ) -> TaskGroup[Any]:
         """Enqueue several calls at once; see :class:`autocron.delayed.Caller`."""
-        app = self._app
-        messages = messages_of(link.known, link.options, calls, app.codec, lambda: app.zone)
+        messages = messages_of(link.known, link.options, calls, self._app.codec, self._zone)
         followers = [self._message(link, link.args, takes_given=True) for link in then]
-        source = self._way([link, *then])
+        source = self._way((link, *then))
         tasks, chain = source.taker.enqueue_all(messages, followers)
         return self.group(tasks, chain[-1] if chain else None, source)
 
@@ -65,10 +72,13 @@ class AppCaller:
         return TaskGroup(group_id, results, source, last)
 
     def _message(self, link: Link, args: Tuple[Any, ...], takes_given: bool = False) -> Message:
-        app = self._app
+        codec = self._app.codec
         return message_of(
-            link.known, link.options, args, link.kwargs, app.codec, lambda: app.zone, takes_given
+            link.known, link.options, args, link.kwargs, codec, self._zone, takes_given
         )
+
+    def _zone(self) -> tzinfo:
+        return self._app.zone
 
     def _way(self, links: Sequence[Link]) -> Source:
         """Return where a call goes, and where its result is read then."""

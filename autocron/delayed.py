@@ -27,6 +27,7 @@ from autocron.core.errors import InvalidTask
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
+    from autocron.core.task import Message
     from autocron.group import TaskGroup
     from autocron.options import Backoff, DelayOptions, Duration, Exceptions, Key, Moment
     from autocron.registry import TaskFunction
@@ -185,6 +186,8 @@ class Link:
         self.options = options
         self.args = args
         self.kwargs = kwargs or {}
+        #: What all of its calls ask for, but for their arguments; None until it is known.
+        self.like: Optional[Message] = None
 
 
 if TYPE_CHECKING:
@@ -192,8 +195,10 @@ if TYPE_CHECKING:
     class Caller(Protocol):
         """Takes the calls of delayed functions."""
 
-        def call(self, link: Link) -> TaskResult[Any]:
-            """Enqueue one call."""
+        def call(
+            self, link: Link, args: Tuple[Any, ...], kwargs: Dict[str, Any]
+        ) -> TaskResult[Any]:
+            """Enqueue one call, with these arguments."""
             ...
 
         def call_chain(self, links: Tuple[Link, ...]) -> TaskResult[Any]:
@@ -313,10 +318,11 @@ def delayed_function(
         known: The task function.
         options: Its options.
     """
+    link = Link(known, options)
 
     @functools.wraps(known.function)
     def call(*args: Any, **kwargs: Any) -> TaskResult[Any]:
-        return app.caller.call(Link(known, options, args, kwargs))
+        return app.caller.call(link, args, kwargs)
 
     def with_options(**given: Any) -> Callable[..., TaskResult[Any]]:
         return delayed_function(app, known, options.changed(**given))
@@ -334,10 +340,10 @@ def delayed_function(
             raise InvalidTask(
                 "then= waits for all of a group, and with unique= some of it may be calls of others"
             )
-        return app.caller.call_all(delayed._link, calls, followers)
+        return app.caller.call_all(link, calls, followers)
 
     def then(follower: Any, *args: Any, **kwargs: Any) -> Chain:
-        return Chain(app, (Link(known, options),)).then(follower, *args, **kwargs)
+        return Chain(app, (link,)).then(follower, *args, **kwargs)
 
     delayed = cast(Any, call)
     delayed.function = known.function
@@ -345,5 +351,5 @@ def delayed_function(
     delayed.map = call_map
     delayed.starmap = call_starmap
     delayed.then = then
-    delayed._link = Link(known, options)
+    delayed._link = link
     return call

@@ -67,6 +67,28 @@ def message_of(
     )
 
 
+def message_like(
+    message: Message,
+    known: TaskFunction,
+    args: Tuple[Any, ...],
+    kwargs: Dict[str, Any],
+    codec: Any,
+) -> Message:
+    """Make the message of another call of a function whose options are even.
+
+    It takes a fifth of what :func:`message_of` does, whose errors it raises.
+
+    Arguments:
+        message: That of an earlier call.
+        known: The task function.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        codec: Encodes the arguments.
+    """
+    known.check_call(args, kwargs)
+    return changed(message, payload=codec.dump_call(args, kwargs, known.parameters))
+
+
 def messages_of(
     known: TaskFunction,
     options: DelayOptions,
@@ -87,9 +109,7 @@ def messages_of(
     are_even = options.are_even
     for args in calls:
         if messages and are_even:
-            known.check_call(args, {})
-            payload = codec.dump_call(args, {}, known.parameters)
-            messages.append(changed(messages[0], payload=payload))
+            messages.append(message_like(messages[0], known, args, {}, codec))
         else:
             messages.append(message_of(known, options, args, {}, codec, zone))
     return messages

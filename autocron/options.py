@@ -70,9 +70,14 @@ class DelayOptions:
 
     @property
     def are_even(self) -> bool:
-        """Whether calls with them differ in nothing but their arguments."""
-        asked = (self.schedule, self.limit_key, self.rate_key)
-        return isinstance(self.unique, bool) and not any(map(callable, asked))
+        """Whether calls with them differ in nothing but their arguments, whenever they are made."""
+        return (
+            self.schedule is None
+            and not isinstance(self.expires, datetime)
+            and isinstance(self.unique, bool)
+            and not callable(self.limit_key)
+            and not callable(self.rate_key)
+        )
 
     def changed(self, **given: Any) -> DelayOptions:
         """Return options with what is given changed; a time given replaces the time before.
