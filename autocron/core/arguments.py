@@ -496,7 +496,14 @@ def keep_as(kind: Type[Any], plain: Callable[[Any], Any]) -> None:
 def _reader() -> Callable[[str], Any]:
     from json import JSONDecoder
 
-    return JSONDecoder(object_pairs_hook=_decode_object, parse_constant=_decode_constant).decode
+    decoder = JSONDecoder(object_pairs_hook=_decode_object, parse_constant=_decode_constant)
+
+    def read(text: str) -> Any:
+        # What was written here has no blanks around it, which to look for takes as long as to read.
+        value, end = decoder.raw_decode(text)
+        return value if end == len(text) else decoder.decode(text)
+
+    return read
 
 
 def _from_text(text: str, what: str) -> Any:

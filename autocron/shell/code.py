@@ -257,11 +257,11 @@ class Code:
 
         Files of the standard library are left out.
         """
+        if not self._blamed and len(sys.modules) == self._modules_seen:
+            return {}
         found = {file: known for file, known in self._blamed.items() if file not in self._told}
         self._blamed = {}
         self._told.update(found)
-        if len(sys.modules) == self._modules_seen:
-            return found
         self._modules_seen = len(sys.modules)
         for module in list(sys.modules.values()):
             file = getattr(module, "__file__", None)

@@ -103,6 +103,8 @@ class Interrupter:
             TaskTimeout: Its time was over.
             TaskCancelled: It was cut short.
         """
+        self._was_raised = False
+        self._task = task
         try:
             self._begin(task)
             try:
@@ -113,8 +115,6 @@ class Interrupter:
             self._end(task)
 
     def _begin(self, task: Task) -> None:
-        self._was_raised = False
-        self._task = task
         seconds = task.policy.timeout_seconds
         if seconds is not None:
             self._tell(begins=task.id, attempt=task.attempt, seconds=seconds)
