@@ -65,7 +65,7 @@ class _Transaction:
 
     def __enter__(self) -> None:
         if self._depth == 0:
-            self.pool, self.connection = self._database.begin(self)
+            self._database.begin(self)
         self._depth += 1
 
     def __exit__(
@@ -254,40 +254,40 @@ class Database:
         """
         return self._current() or _Transaction(self)
 
-    def begin(self, transaction: _Transaction) -> Tuple[Pool, sqlite3.Connection]:
+    def begin(self, transaction: _Transaction) -> None:
         """Begin a transaction in this thread; only :class:`_Transaction` asks for it."""
         doing = "begin a transaction"
         pool, connection = self._take_turn(doing)
         try:
             self._count(connection, doing, "BEGIN IMMEDIATE")
+            transaction.pool, transaction.connection = pool, connection
+            self._local.transaction = transaction
         except BaseException:
             pool.give_turn(connection)
             raise
-        self._local.transaction = transaction
-        return pool, connection
 
     def end(self, transaction: _Transaction, undo: bool) -> None:
         """Commit or undo the transaction of this thread; only :class:`_Transaction` asks for it."""
         pool, connection = transaction.pool, transaction.connection
-        self._local.transaction = None
-        if not pool.is_mine:
+        try:
+            self._local.transaction = None
             if undo:
                 return
-            raise StoreError(
-                f"can not commit a transaction in {self.path}: it was begun before a fork, "
-                f"and is the parent's; fork outside of transactions"
-            )
-        try:
-            if not undo:
-                if transaction.undone or not connection.in_transaction:
-                    raise self._is_undone("commit a transaction")
-                self._count(connection, "commit a transaction", "COMMIT")
+            if not pool.is_mine:
+                raise StoreError(
+                    f"can not commit a transaction in {self.path}: it was begun before a fork, "
+                    f"and is the parent's; fork outside of transactions"
+                )
+            if transaction.undone or not connection.in_transaction:
+                raise self._is_undone("commit a transaction")
+            self._count(connection, "commit a transaction", "COMMIT")
         finally:
-            try:
-                if connection.in_transaction:
-                    self._count(connection, "undo a transaction", "ROLLBACK")
-            finally:
-                pool.give_turn(connection)
+            if pool.is_mine:
+                try:
+                    if connection.in_transaction:
+                        self._count(connection, "undo a transaction", "ROLLBACK")
+                finally:
+                    pool.give_turn(connection)
 
     def _current(self) -> Optional[_Transaction]:
         current = self._local.transaction
