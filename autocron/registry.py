@@ -42,12 +42,17 @@ class TaskFunction:
     @cached_property
     def parameters(self) -> Tuple[str, ...]:
         """The names of the positional parameters, in order."""
+        if _is_plain(self.function):
+            code = self.function.__code__
+            return code.co_varnames[: code.co_argcount]
         found = self.signature.parameters.values()
         return tuple(one.name for one in found if _is_positional(one))
 
     @cached_property
     def _enough(self) -> Optional[int]:
         """How many positional arguments are enough for a call without others; None if none are."""
+        if _is_plain(self.function) and not self.function.__code__.co_kwonlyargcount:
+            return len(self.parameters) - len(self.function.__defaults__ or ())
         found = self.signature.parameters.values()
         needed = [one for one in found if one.default is one.empty and not _is_variable(one)]
         is_enough = all(_is_positional(one) for one in needed)
@@ -73,8 +78,17 @@ class TaskFunction:
             raise TypeError(f"{self.function.__name__}() {error}") from None
 
 
+def _is_plain(function: Callable[..., Any]) -> bool:
+    """Tell whether a function has the parameters of its own code; wrappers have those of another.
+
+    Then :mod:`inspect` need not be asked, nor imported, which would take longer than to store the
+    first call of a process.
+    """
+    return not (hasattr(function, "__wrapped__") or hasattr(function, "__signature__"))
+
+
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    import inspect  # only now: it is slow to import, and nothing is asked before the first call
+    import inspect
 
     return inspect.signature(function)
 

@@ -7,7 +7,12 @@ says what was given, what was expected and what to do; bad input changes nothing
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Optional, Union
+
+# Type checkers take this for true. Not from typing: start() waits for a process that imports this.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Optional, Union
 
 # The longest time that anything may be told to take or to wait.
 LONGEST_SECONDS = 100 * 366 * 86400.0

@@ -13,7 +13,7 @@ from autocron.core.workforce import Group
 from autocron.shell.application import Application
 from autocron.shell.channel import FINISH, LOOK, STOP, Channel
 from autocron.shell.clock import SystemClock
-from autocron.shell.launch import spawn_worker
+from autocron.shell.launch import Recruit, spawn_worker
 from autocron.shell.member import CUT_SECONDS, Gone, Limit, Member
 from autocron.shell.news import News
 from autocron.shell.ownership import RunFolder, remove
@@ -50,6 +50,7 @@ class Crew:
         wake: The socket on which the workers are woken.
         news: What the hooks of the application are to be told by a worker.
         draw_name: Draws the name of a new worker.
+        recruit: A worker that is started already; the first one to be hired.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Crew:
         wake: socket.socket,
         news: News,
         draw_name: Callable[[], str],
+        recruit: Optional[Recruit] = None,
     ) -> None:
         self._folder = folder
+        self._recruit = recruit
         self._draw_name = draw_name
         self._news = news
         self._clock = clock
@@ -141,22 +144,21 @@ class Crew:
         return self._rest_until is None
 
     def _hire(self, application: Application, queues: Optional[Tuple[str, ...]]) -> None:
-        name = self._draw_name()
-        ours, theirs = socket.socketpair()
+        recruit, self._recruit = self._recruit, None
+        if recruit is not None and recruit.executable != application.executable:
+            recruit.dismiss()
+            recruit = None
         try:
-            process = spawn_worker(
-                application.executable, self._folder.database, name, theirs, self._wake
+            hired = recruit or spawn_worker(
+                application.executable, self._folder.database, self._draw_name(), self._wake
             )
         except OSError as error:
-            ours.close()
             self._rest(f"a worker could not be started: {error}")
             return
-        finally:
-            theirs.close()
-        channel = Channel(ours)
+        channel = Channel(hired.connection)
         channel.send(application=application.to_json(), queues=queues, terms=self._terms.told())
-        ours.setblocking(False)
-        member = Member(name, queues, process, channel)
+        hired.connection.setblocking(False)
+        member = Member(hired.name, queues, hired.process, channel)
         now = self._clock.monotonic()
         member.late_at = now + LATE_SECONDS
         if not self._active():
@@ -268,7 +270,8 @@ class Crew:
 
     def knows(self, name: str) -> bool:
         """Tell whether a worker is one of ours and has not been buried."""
-        return any(member.name == name for member in self._members)
+        recruited = self._recruit is not None and self._recruit.name == name
+        return recruited or any(member.name == name for member in self._members)
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until there is something to do unasked, or None."""
@@ -284,6 +287,9 @@ class Crew:
         self._wanted = {}
         # Nobody is hired when that is over.
         self._rest_until = self._head_start_until = None
+        if self._recruit is not None:
+            self._recruit.dismiss()
+            self._recruit = None
         for member in self._members:
             if member.is_dismissed:
                 continue

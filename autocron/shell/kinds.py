@@ -8,7 +8,6 @@ order.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from autocron.core.errors import AutocronError
@@ -18,6 +17,7 @@ from autocron.ports import Clock, Observer, Waker
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.large_log import LargeLog
+from autocron.shell.launch import new_worker_name
 from autocron.shell.local import AskedStore, KeptStore, LocalBackend, StoreBackend
 from autocron.shell.moved import check_not_moved
 from autocron.shell.ownership import RunFolder
@@ -171,7 +171,7 @@ class OneHost:
 
     def worker_name(self) -> str:
         """Draw the name of a new worker."""
-        return os.urandom(4).hex()
+        return new_worker_name()
 
     def is_ours(self, worker: str) -> bool:
         """All workers are of this host."""

@@ -6,6 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+from typing import NamedTuple, Optional, Tuple
+
+from autocron.core.errors import AutocronError
+from autocron.shell.ownership import RunFolder, is_shared
+from autocron.shell.private import check_folder
+from autocron.shell.wakeup import bind
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
@@ -37,31 +43,83 @@ def launch_supervisor(database: str) -> None:
     launcher.wait()
 
 
-def spawn_worker(
-    executable: str,
-    database: str,
-    name: str,
-    channel: socket.socket,
-    wake: socket.socket,
-) -> subprocess.Popen[bytes]:
+class Recruit(NamedTuple):
+    """A worker process that waits to be told what it is for.
+
+    Attributes:
+        name: Its name.
+        executable: Its interpreter.
+        process: The process.
+        connection: Its supervisor's end of the channel to it.
+    """
+
+    name: str
+    executable: str
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+
+    def dismiss(self) -> None:
+        """End it; nobody has told it anything, so it leaves nothing behind."""
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def spawn_worker(executable: str, database: str, name: str, wake: socket.socket) -> Recruit:
     """Start a worker process.
 
     Arguments:
         executable: The application's Python interpreter.
         database: The absolute path of the database.
         name: The worker's name.
-        channel: The worker's end of the channel to its supervisor.
         wake: The socket on which it is woken.
 
-    Returns:
-        The process.
+    Raises:
+        OSError: It can not be started.
     """
-    inherited = (channel.fileno(), wake.fileno())
-    return subprocess.Popen(
-        [executable, BOOT, "worker", database, name, *map(str, inherited)],
-        stdin=subprocess.DEVNULL,
-        cwd="/",
-        pass_fds=inherited,
-        # What a terminal sends, or a task to its process group, is not for the others.
-        start_new_session=True,
-    )
+    ours, theirs = socket.socketpair()
+    inherited = (theirs.fileno(), wake.fileno())
+    try:
+        process = subprocess.Popen(
+            [executable, BOOT, "worker", database, name, *map(str, inherited)],
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            pass_fds=inherited,
+            # What a terminal sends, or a task to its process group, is not for the others.
+            start_new_session=True,
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Recruit(name, executable, process, ours)
+
+
+def recruit(folder: RunFolder) -> Optional[Tuple[socket.socket, Recruit]]:
+    """Start the first worker of a supervisor, before that has imported what it is made of itself.
+
+    Both take as long until they can listen; so they get ready at the same time, and the first task
+    of an application does not wait for one interpreter after the other.
+
+    Arguments:
+        folder: The run folder; this process holds the supervisor's lock.
+
+    Returns:
+        The socket on which workers are woken, and a worker; or None if the supervisor had better
+        look first: nobody is served, or the database is one of several hosts, who name workers.
+    """
+    if os.path.exists(folder.url) or not is_shared(folder.application):
+        return None
+    try:
+        check_folder(folder.path)
+        wake = bind(folder.wake)
+        return wake, spawn_worker(python_executable(), folder.database, new_worker_name(), wake)
+    except (AutocronError, OSError):
+        # The supervisor will see it, too, and say it.
+        return None
+
+
+def new_worker_name() -> str:
+    """Draw the name of a worker of this host."""
+    return os.urandom(4).hex()

@@ -8,17 +8,21 @@ process id or a lease can be stale; a lock can not.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import struct
 import sys
 import time
-from typing import Dict, List, Optional
 
 from autocron.core.errors import StoreError
 from autocron.shell.private import check_folder
+
+# Type checkers take this for true. Not from typing: start() waits for a process that imports this.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional
 
 # struct flock, as fcntl(2) lays it out: type, whence, start, length, pid.
 _FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi"
@@ -67,8 +71,10 @@ class RunFolder:
 
 def remove(path: str) -> None:
     """Remove the lock file of a process that is gone."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 class Lock:
@@ -130,9 +136,12 @@ def acquire(path: str) -> Optional[Lock]:
             raise
         # Somebody may have removed the file between our open and our lock: then we locked a file
         # that nobody else will find.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return Lock(path, descriptor)
+        try:
+            is_found = os.path.samestat(os.fstat(descriptor), os.stat(path))
+        except FileNotFoundError:
+            is_found = False
+        if is_found:
+            return Lock(path, descriptor)
         os.close(descriptor)
 
 

@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 import threading
-from typing import Any, Collection, List, Optional, Protocol, Set
+from typing import Any, Collection, List, Optional, Protocol, Set, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
@@ -27,7 +27,7 @@ from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.kinds import Keeper, kind_of
-from autocron.shell.launch import launch_supervisor
+from autocron.shell.launch import Recruit, launch_supervisor
 from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
 from autocron.shell.orphans import Orphans
@@ -80,10 +80,18 @@ class Supervisor:
     Arguments:
         database: The path of the database.
         foreground: Who has it in the foreground; None if it is detached.
+        recruited: The socket on which workers are woken, and the first of them, if it was started
+            before this.
     """
 
-    def __init__(self, database: str, foreground: Optional[Foreground] = None) -> None:
+    def __init__(
+        self,
+        database: str,
+        foreground: Optional[Foreground] = None,
+        recruited: Optional[Tuple[socket.socket, Recruit]] = None,
+    ) -> None:
         self._foreground = foreground
+        self._recruited = recruited
         self._asking = signals.ASKS_TO_LEAVE if foreground is None else signals.ASKS_IN_FOREGROUND
         self._folder = RunFolder(database)
         self._served = Served(self._folder)
@@ -124,11 +132,15 @@ class Supervisor:
 
     def _serve(self) -> None:
         check_folder(self._folder.path)
-        with bind(self._folder.control) as control, bind(self._folder.wake) as wake:
+        recruited, self._recruited = self._recruited, None
+        bound, recruit = (bind(self._folder.wake), None) if recruited is None else recruited
+        with bind(self._folder.control) as control, bound as wake:
             if not self._open_store():
+                if recruit is not None:
+                    recruit.dismiss()
                 return
             news = News()
-            crew = Crew(self._folder, self._clock, wake, news, self._kind.worker_name)
+            crew = Crew(self._folder, self._clock, wake, news, self._kind.worker_name, recruit)
             engine = Engine(
                 self._store,
                 self._kind.house_clock,
@@ -399,11 +411,17 @@ class Supervisor:
             logger.error("%s: %s", self._kind.shown, error)
 
 
-def main(lock: Lock, database: str) -> None:
-    """Run a supervisor in this process, which holds the supervisor's lock."""
+def main(lock: Lock, recruited: Optional[Tuple[socket.socket, Recruit]], database: str) -> None:
+    """Run a supervisor in this process, which holds the supervisor's lock.
+
+    Arguments:
+        lock: That lock.
+        recruited: Its first worker, if that is started; see :func:`autocron.shell.launch.recruit`.
+        database: The path of the database.
+    """
     guard_output()
     log_to_stderr()
     try:
-        Supervisor(database).run(lock)
+        Supervisor(database, recruited=recruited).run(lock)
     except AutocronError as error:
         logger.error("%s: the supervisor can not go on: %s", database, error)

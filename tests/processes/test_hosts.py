@@ -12,7 +12,8 @@ from tests.processes.world import IS_LINUX, TASKS, World, children_of, eventuall
 
 # What could be changed in a process by somebody who is not its owner.
 _LOOK = """
-import atexit, threading
+# Logging ends itself at exit, whoever imports it first.
+import atexit, logging, threading
 
 def look():
     handlers = {}

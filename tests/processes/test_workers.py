@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes.world import END_SECONDS, TASKS, World, eventually, is_alive
+from autocron.shell.launch import recruit
+from autocron.shell.ownership import Share
+from autocron.shell.wakeup import unbind
+from tests.processes.world import END_SECONDS, IS_LINUX, TASKS, World, eventually, is_alive
 
 QUEUED = (
     TASKS
@@ -52,6 +57,55 @@ def waited_seconds(world: World, task_id: str) -> float:
 
 
 # -- hired -------------------------------------------------------
+
+
+def test_the_first_worker_is_started_before_its_supervisor_is_ready(world: World) -> None:
+    """It is one of those that are wanted, as the supervisor has learned meanwhile."""
+    world.application()
+    set_option(world, "--set-max-workers", "2")
+    world.await_workers(count=2)
+    application = world.application()
+    pids = {application.ask("tasks.pid().get(60)") for _ in range(3)}
+    assert pids <= set(world.workers)
+    assert len(world.background()) == 3
+
+
+@pytest.mark.parametrize("why", ["nobody is served", "another host may have its name"])
+def test_no_worker_is_started_before_its_supervisor_has_looked_if(world: World, why: str) -> None:
+    world.run.make()
+    if why != "nobody is served":
+        share = Share(world.run.application)
+        Path(world.run.url).touch()
+    assert recruit(world.run) is None
+    assert world.background() == []
+    if why != "nobody is served":
+        share.release()
+
+
+def test_a_worker_that_was_started_early_leaves_with_its_supervisor(world: World) -> None:
+    world.run.make()
+    share = Share(world.run.application)
+    found = recruit(world.run)
+    assert found is not None
+    wake, worker = found
+    world.await_workers()
+    worker.connection.close()
+    assert worker.process.wait(60) == 0
+    wake.close()
+    unbind(world.run.wake)
+    share.release()
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="Linux tells which descriptor is what")
+def test_what_is_printed_where_an_application_has_closed_its_output_goes_nowhere(
+    world: World,
+) -> None:
+    world.write_app(before="os.close(1); os.close(2)")
+    pid = world.application().ask("tasks.pid().get(60)")
+    for each in (pid, world.supervisor):
+        for descriptor in (1, 2):
+            assert os.readlink(f"/proc/{each}/fd/{descriptor}") == "/dev/null"
+
 
 # An import that is not over before another process could have begun with it.
 SLOW_TO_IMPORT = (

@@ -4,15 +4,14 @@ A folder of its own, started by its path: so the process finds the autocron of t
 whatever the import path is, and puts nothing of autocron's inner modules on that path.
 """
 
-import functools
 import os
 import sys
-from typing import Callable
 
 
 def main() -> None:
     """Detach if this is to be the supervisor, then go on as what the first argument says."""
     role, *arguments = sys.argv[1:]
+    _have_outputs()
     if role == "supervisor":
         # The process that was started ends, so that the application keeps no child of ours and the
         # supervisor has no terminal; but not before the supervisor can be seen by its lock. Else
@@ -27,23 +26,37 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
     sys.path[0] = package_root
-    run: Callable[..., None]
     if role == "supervisor":
+        # Each import stands as late as it can: start() waits for the lock, and the first task for
+        # its worker.
         from autocron.shell import ownership
 
-        lock = ownership.acquire(ownership.RunFolder(arguments[0]).supervisor)
+        folder = ownership.RunFolder(arguments[0])
+        lock = ownership.acquire(folder.supervisor)
         os.close(tell)
         if lock is None:
             return
+        from autocron.shell import launch
+
+        recruited = launch.recruit(folder)
         from autocron.shell import supervisor
 
-        run = functools.partial(supervisor.main, lock)
+        sys.path.remove(package_root)
+        supervisor.main(lock, recruited, folder.database)
     else:
         from autocron.shell import worker
 
-        run = worker.main
-    sys.path.remove(package_root)
-    run(*arguments)
+        sys.path.remove(package_root)
+        worker.main(*arguments)
+
+
+def _have_outputs() -> None:
+    """Let what is printed to a descriptor that somebody has closed go nowhere, and not into us."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":
