@@ -163,8 +163,7 @@ class Database:
                     )
                 connection.execute("COMMIT")
             except BaseException:
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
+                _undo(connection)
                 raise
 
     def is_same_as(self, connection: Connection) -> bool:
@@ -303,3 +302,14 @@ class Database:
         with self.said(doing):
             # A connection of the application may make other rows, or cursors that bind otherwise.
             return psycopg.Cursor(connection, row_factory=tuple_row).execute(sql.encode(), given)
+
+
+def _undo(connection: Connection) -> None:
+    """Undo the transaction of a connection, whatever has become of that."""
+    if connection.closed:
+        return
+    if connection.info.transaction_status is TransactionStatus.ACTIVE:
+        # Somebody has interrupted a statement (Ctrl-C): nothing more can be said to it.
+        connection.close()
+    else:
+        connection.execute("ROLLBACK")

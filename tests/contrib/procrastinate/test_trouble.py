@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import psycopg
@@ -203,6 +204,31 @@ def test_a_host_that_is_frozen_with_the_turn_loses_it_and_what_it_was_about_to_w
     assert len(errors) == 1
     assert "frozen" not in other.store.settings()
     assert frozen.list() == [task]
+
+
+def test_a_statement_that_is_interrupted_is_told_as_what_has_interrupted_it(make_url, backend_of):
+    backend = backend_of(make_url())
+    backend.open()
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    def write_and_wait():
+        with backend.store.transaction():
+            backend.store.put_settings({"interrupted": "1"})
+            backend.store.read("wait", "SELECT pg_sleep(60)")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_and_wait()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert "interrupted" not in backend.store.settings()
+    task = backend.enqueue(MESSAGE)
+    assert backend.list() == [task]
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
