@@ -103,6 +103,34 @@ SERVERS = [
         needs=("waitress", "flask"),
     ),
     Plan(
+        "gunicorn-gevent",
+        "examples/flask",
+        "gunicorn --worker-class gevent --workers 2 --bind 127.0.0.1:{port} application:app",
+        _FLASK,
+        needs=("gunicorn", "gevent", "flask"),
+    ),
+    Plan(
+        "hypercorn",
+        "examples/starlette",
+        "hypercorn --workers 2 --bind 127.0.0.1:{port} application:app",
+        _STARLETTE,
+        needs=("hypercorn", "starlette"),
+    ),
+    Plan(
+        "granian",
+        "examples/fastapi",
+        "granian --interface asgi --workers 2 --port {port} application:app",
+        _FASTAPI,
+        needs=("granian", "fastapi"),
+    ),
+    Plan(
+        "daphne",
+        "examples/django",
+        "daphne --port {port} project.asgi:application",
+        _DJANGO,
+        needs=("daphne", "django"),
+    ),
+    Plan(
         "uwsgi",
         "examples/flask",
         "uwsgi --master --processes 2 --die-on-term --http-socket 127.0.0.1:{port} "
