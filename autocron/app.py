@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
     from autocron.caller import AppCaller
+    from autocron.core.schedule import Schedule
     from autocron.delayed import DelayDecorator, Delayed, DelayedCoroutine, TaskOptions
     from autocron.dynamic import ScheduleInfo
     from autocron.group import TaskGroup
@@ -663,6 +664,19 @@ class App:
         for options in list(self.schedules.values()):
             if options.name == name:
                 del self.schedules[options.key]
+
+    def declared(self, now: datetime) -> List[Schedule]:
+        """Return the schedules in the code, as far as workers can find their functions.
+
+        Arguments:
+            now: When they begin.
+        """
+        reachable = {known.name for known in self.registry.all() if known.unreachable is None}
+        return [
+            options.schedule(self.zone_name, now)
+            for options in self.schedules.values()
+            if options.name in reachable
+        ]
 
     def check_reachable(self) -> None:
         """Check that workers can find every task function.

@@ -21,9 +21,7 @@ from autocron.firing import SERVICE
 from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
 from autocron.shell.application import Application, django_settings
-from autocron.shell.crew import fingerprint
-from autocron.shell.served import Served, alone
-from autocron.shell.service import declared
+from autocron.shell.served import Served, alone, fingerprint
 
 if TYPE_CHECKING:
     from autocron.app import App
@@ -186,7 +184,7 @@ class Code:
         seen = {name for name in stored if name in sys.modules or name in self._missing}
         # Of a script whose import failed nobody knows what is written below the error.
         seen -= set(self._failed)
-        backend.declare(declared(self.app, now), complete_for=seen)
+        backend.declare(self.app.declared(now), complete_for=seen)
         if self._missing:
             with alone(self._store):
                 known, modules = self._served.read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -17,6 +16,7 @@ from autocron.shell.launch import Recruit, spawn_worker
 from autocron.shell.member import CUT_SECONDS, Gone, Limit, Member
 from autocron.shell.news import News
 from autocron.shell.ownership import RunFolder, remove
+from autocron.shell.served import fingerprint
 from autocron.shell.terms import Terms
 
 logger = logging.getLogger("autocron")
@@ -30,15 +30,6 @@ LATE_SECONDS = 15.0
 # the application can not be imported, one process has found out and not all of them.
 _HEAD_START_SECONDS = 5.0
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 30.0
-
-
-def fingerprint(path: str) -> Optional[Tuple[int, int]]:
-    """Return modification time and size of a file, or None if it can not be read."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 class Crew:

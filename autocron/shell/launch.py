@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.shell.ownership import RunFolder, is_shared
 from autocron.shell.private import check_folder
 from autocron.shell.wakeup import bind
+
+if TYPE_CHECKING:
+    import subprocess
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
@@ -35,6 +37,8 @@ def launch_supervisor(database: str) -> None:
     Arguments:
         database: The absolute path of the database.
     """
+    import subprocess  # A worker mostly needs none, and it is large.
+
     launcher = subprocess.Popen(
         [python_executable(), BOOT, "supervisor", database],
         stdin=subprocess.DEVNULL,
@@ -77,6 +81,8 @@ def spawn_worker(executable: str, database: str, name: str, wake: socket.socket)
     Raises:
         OSError: It can not be started.
     """
+    import subprocess
+
     ours, theirs = socket.socketpair()
     inherited = (theirs.fileno(), wake.fileno())
     try:

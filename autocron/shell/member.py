@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections import deque
-from typing import Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.task import Task
 from autocron.shell.channel import CUT, Channel
+
+if TYPE_CHECKING:
+    import subprocess
 
 # So long a function may go on after it was told that its time is over, or that it is cancelled.
 CUT_SECONDS = 5.0

@@ -29,6 +29,15 @@ class Known(NamedTuple):
     modules: List[str] = []
 
 
+def fingerprint(path: str) -> Optional[Tuple[int, int]]:
+    """Return modification time and size of a file of code, or None if it can not be read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
     """Let one process at a time change it, that of which the transaction has its turn."""

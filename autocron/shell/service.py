@@ -12,7 +12,6 @@ import os
 import sys
 import time
 import weakref
-from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,7 +25,6 @@ from typing import (
 )
 
 from autocron.core.errors import AutocronError, StartError
-from autocron.core.schedule import Schedule
 from autocron.core.settings import InvalidSetting, Settings, check_number
 from autocron.core.values import changed
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers
@@ -37,7 +35,6 @@ from autocron.shell.call_waker import CallWaker
 from autocron.shell.chance import new_id
 from autocron.shell.kinds import Kind, opened, prepared, stored_backend
 from autocron.shell.local import KeptStore
-from autocron.shell.main_script import warn_if_unguarded
 from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
 from autocron.shell.moved import check_not_moved
 from autocron.shell.nameless import warn_of_nameless
@@ -94,7 +91,7 @@ class AppService:
     def announce(self) -> None:
         """Make known what has been decorated up to now, by one write."""
         _add_modules(self.backend.store, self._served, self._app.registry.modules())
-        self.backend.declare(declared(self._app, self.clock.now()))
+        self.backend.declare(self._app.declared(self.clock.now()))
         self._waker.tell_supervisor()
 
     def stop(self) -> None:
@@ -153,16 +150,6 @@ def is_anyone_alive(folder: RunFolder) -> bool:
 
 def _shown(database: object, path: str) -> str:
     return shown(str(database)) if is_url(database) else path
-
-
-def declared(app: App, now: datetime) -> List[Schedule]:
-    """Return the schedules of an application, beginning now."""
-    reachable = {f.name for f in app.registry.all() if f.unreachable is None}
-    return [
-        options.schedule(app.zone_name, now)
-        for options in app.schedules.values()
-        if options.name in reachable
-    ]
 
 
 def start_service(
@@ -230,6 +217,8 @@ def start_service(
         terms=terms,
     )
     if application.main_file is not None:
+        from autocron.shell.main_script import warn_if_unguarded  # It takes a parser.
+
         warn_if_unguarded(application.main_file)
     warn_of_nameless(app.registry.modules(), application.main_name)
     try:
