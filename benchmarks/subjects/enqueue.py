@@ -51,9 +51,7 @@ def measure(name: str, quick: bool) -> Figures:
                 if number >= 10:
                     seconds[kind].append(time.perf_counter() - began)
     measured.stop()
-    call, full, normal = (
-        1e6 * quantile(seconds[kind], 0.5) for kind in ("call", "FULL", "NORMAL")
-    )
+    call, full, normal = (1e6 * quantile(seconds[kind], 0.5) for kind in ("call", "FULL", "NORMAL"))
     return {
         "p50, µs": call,
         "p95, µs": 1e6 * quantile(seconds["call"], 0.95),

@@ -25,7 +25,10 @@ URL = "postgresql://anna@db.example/shop"
         (["shop.db", "--move-to", "other.db"], "'other.db' is no URL; expected the URL of a Postg"),
         (["shop.db", "--move-to", "mysql://a/b"], "begins with 'mysql://', and of URLs only those"),
         (["shop.db", "--move-to", "postgresql://shop"], "names no database; expected the URL of a"),
-        (["shop.db", "--move-to", "postgresql://a:b/c"], "--move-to: the URL can not be read: its port"),
+        (
+            ["shop.db", "--move-to", "postgresql://a:b/c"],
+            "--move-to: the URL can not be read: its port",
+        ),
         (["shop.db", "--move-to"], "expected one argument"),
         ([URL, "--move-to", URL], "--move-to moves a file to PostgreSQL, and postgresql://anna@db"),
         (["shop.db", "--move-to", URL, "--verify"], "--verify and --move-to: one at a time"),
