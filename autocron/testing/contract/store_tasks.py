@@ -106,6 +106,26 @@ def check_a_taken_id_is_refused(make_store: Callable[[], Store]) -> None:
     store.close()
 
 
+def check_many_are_stored_at_once(make_store: Callable[[], Store]) -> None:
+    """Several are stored in their order, like calls of one function and others; all or none."""
+    store = make_store()
+    alike = [
+        replace(a_task(f"alike-{number}"), payload=f"[[{number}],{{}}]") for number in range(400)
+    ]
+    # What differs in between, in kind and in number of what is stored of it.
+    alike[100] = _full_task("full")
+    alike[200:203] = [replace(alike[200 + number], priority=number) for number in range(3)]
+    alike[300] = replace(alike[299], id="twin")
+    store.add_all(alike)
+    expect(store.find(), alike, "what was stored at once")
+    with_taken = [a_task("new"), a_task("alike-7"), a_task("newer")]
+    expect_error(StoreError, partial(store.add_all, with_taken), "an id that is taken")
+    expect(store.find(), alike, "what is stored after an id was taken")
+    store.add_all([])
+    expect(store.find(), alike, "what is stored after nothing was")
+    store.close()
+
+
 def check_swap_replaces_a_task(make_store: Callable[[], Store]) -> None:
     """A swap from the stored revision stores the whole of the new value."""
     store = make_store()
@@ -294,6 +314,7 @@ TASK_CHECKS: Tuple[StoreCheck, ...] = (
     check_a_task_comes_back_as_it_was_stored,
     check_an_unknown_id_gives_none,
     check_a_taken_id_is_refused,
+    check_many_are_stored_at_once,
     check_swap_replaces_a_task,
     check_a_swap_stores_every_field,
     check_a_stale_swap_changes_nothing,
