@@ -43,10 +43,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autocron.core.cron import parse
-from autocron.core.next_run import between, next_run, occurrences, previous_run
+from autocron.core.next_run import between, occurrences, previous_run
 from spec import oracles, strategies
 from spec.tables import table
-from spec.zones import ChangingZone, at, on_the_wall, zone
+from spec.zones import ChangingZone, at, next_run, on_the_wall, zone
 
 UTC = timezone.utc
 
@@ -218,7 +218,9 @@ class DescribeOddZones:
     def it_is_exact_where_the_last_moment_before_a_change_is_an_occurrence(self, text, minutes):
         where = ChangingZone(0, (datetime(2024, 5, 1, 2, 30, 0, 1), minutes))
         last = at("2024-05-01 02:30")
-        assert next_run(parse(text), at("2024-05-01 02:29"), where) == last
+        before = at("2024-05-01 02:29")
+        assert next_run(parse(text), before, where) == last
+        assert next(occurrences(parse(text), before, where)) == last
         for later in (timedelta(microseconds=1), timedelta(minutes=10)):
             assert previous_run(parse(text), last + later, where) == last
 

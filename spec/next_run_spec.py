@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 
 from autocron.core.cron import parse
 from autocron.core.errors import AutocronError, InvalidSchedule
-from autocron.core.next_run import between, next_run, occurrences, previous_run
+from autocron.core.next_run import between, occurrences, previous_run
 from spec import oracles, strategies
 from spec.tables import table
-from spec.zones import ChangingZone, at, zone
+from spec.zones import ChangingZone, at, next_run, zone
 
 UTC = timezone.utc
 
@@ -128,19 +128,36 @@ class DescribeExamples:
     0 12 30 3 *  | 2026-01-15 00:00 | 2026-03-30 10:00
     0 * * * *    | 2026-10-25 01:30 | 2026-10-25 02:00
     30 2 * * *   | 2026-10-25 01:00 | 2026-10-26 01:30
+    30 2 25 10 * | 2026-01-15 00:00 | 2026-10-25 00:30
+    */30 2 29 3 * | 2025-07-01 00:00 | 2027-03-29 00:00
     """)
     def it_sees_a_change_of_the_clock_however_far_off(self, expression, after, next):
         found = next_run(parse(expression), at(after), zone("Europe/Berlin"))
         assert shown(found) == next
 
+    @table("""
+    expression   | after            | hours | next
+    0 21 15 * *  | 2025-01-01 00:30 | -5    | 2025-01-16 02:00
+    0 21 31 12 * | 2025-01-01 00:30 | -5    | 2025-01-01 02:00
+    0 21 1 1 *   | 2025-01-01 00:30 | -5    | 2025-01-02 02:00
+    0 21 1 1 *   | 2024-12-31 20:30 | 5     | 2025-01-01 16:00
+    0 21 2 1 *   | 2024-12-31 20:30 | 5     | 2025-01-02 16:00
+    0 21 31 12 * | 2024-12-31 20:30 | 5     | 2025-12-31 16:00
+    0 21 1 2 *   | 2024-12-31 20:30 | 5     | 2025-02-01 16:00
+    """)
+    def it_follows_the_calendar_of_the_wall_where_the_year_turns(
+        self, expression, after, hours, next
+    ):
+        where = timezone(timedelta(hours=int(hours)))
+        assert shown(next_run(parse(expression), at(after), where)) == next
+
     def it_ends_months_before_the_calendar_does(self):
         assert next_run(parse("0 0 1 1 *"), at("9999-02-01 00:00"), UTC) is None
 
     def it_answers_alike_however_much_has_been_asked_before(self):
-        for _ in range(2):
-            for minute, hour in itertools.product(range(60), range(10)):
-                found = next_run(parse(f"{minute} {hour} * * *"), at("2024-03-01 12:00"), UTC)
-                assert found == datetime(2024, 3, 2, hour, minute, tzinfo=UTC)
+        for minute, hour in itertools.product(range(60), range(20)):
+            found = next_run(parse(f"{minute} {hour} * * *"), at("2024-03-01 20:00"), UTC)
+            assert found == datetime(2024, 3, 2, hour, minute, tzinfo=UTC)
         for year in range(1400, 2000):
             assert shown(next_run(parse("0 0 1 1 *"), at(f"{year}-01-01 00:00"), UTC)) == (
                 f"{year + 1}-01-01 00:00"

@@ -2,7 +2,8 @@
 
 ``zone(name)`` skips a clause where Python has no zone database (3.8 without
 ``backports.zoneinfo``).
-:class:`ChangingZone` needs none: a PEP 495 zone made of its changes, however odd.
+:class:`ChangingZone` needs none: a PEP 495 zone made of its changes, however odd. ``next_run()``
+asks twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import importlib
 from datetime import datetime, timedelta, tzinfo
 
 import pytest
+
+from autocron.core.next_run import next_run as core_next_run
 
 
 def _load():
@@ -113,6 +116,14 @@ def at(text):
     parts = text.split()
     offset = parts[2] if len(parts) == 3 else "+00:00"
     return datetime.fromisoformat(f"{parts[0]}T{parts[1]}{offset}")
+
+
+def next_run(expression, after, zone):
+    """Return the next run; what is searched at first is read from tables when it is asked again."""
+    found = core_next_run(expression, after, zone)
+    again = core_next_run(expression, after, zone)
+    assert (again, again and again.tzinfo) == (found, found and found.tzinfo)
+    return found
 
 
 def on_the_wall(instants, zone):

@@ -49,8 +49,7 @@ def next_run(expression: CronExpression, after: datetime, zone: tzinfo) -> Optio
     """
     moment = after
     if not isinstance(after, datetime) or after.tzinfo is not timezone.utc:
-        # In the first and the last year no table answers.
-        moment = to_datetime(min(max(_instant("after", after), 0), LAST))
+        moment = _in_utc("after", after)
     found = next_in_tables(expression, moment, zone)
     return next(occurrences(expression, after, zone), None) if found is None else found
 
@@ -143,6 +142,16 @@ def _until(found: Iterator[datetime], end: int) -> Iterator[datetime]:
         if end < 0 or occurrence > last:
             return
         yield occurrence
+
+
+def _in_utc(name: str, moment: datetime) -> datetime:
+    """Return an instant in UTC; if UTC can not express it, the first or the last that it can."""
+    if type(moment) is datetime and moment.utcoffset() is not None:
+        try:
+            return moment.astimezone(timezone.utc)
+        except OverflowError:
+            pass
+    return to_datetime(min(max(_instant(name, moment), 0), LAST))
 
 
 def _instant(name: str, moment: datetime) -> int:

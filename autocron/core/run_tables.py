@@ -1,11 +1,11 @@
 """The next run, read from tables: of an expression's days and minutes, and of a zone's years.
 
 Most questions are about now and the next days, and the same few are asked again and again. So all
-that does not depend on the instant is worked out once, when it is first needed: the days of a year
-as bits, the next minute for each minute of a day, and when the wall clock of a zone would have
-begun the year. Between an instant and its answer there remain a few sums of datetimes, of 30 ns
-each, and of bits; to make one ``timedelta`` of numbers takes 260, a datetime of year, month and day
-130 (Python 3.12, not optimised).
+that does not depend on the instant is worked out once, when it is first asked for again: the days
+of a year as bits, the next minute for each minute of a day, and when the wall clock of a zone would
+have begun the year. Between an instant and its answer there remain a few sums of datetimes, of 30
+ns each, and of bits; to make one ``timedelta`` of numbers takes 260, a datetime of year, month and
+day 130 (Python 3.12, not optimised).
 
 Days are counted from 1 January, which is 0. It is the year of UTC, so that on the wall it may be
 the last day of the year before, -1, or the first of the year after.
@@ -16,9 +16,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import partial
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
+from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple, TypeVar
 
-from autocron.core.cron import CronExpression
+from autocron.core.cron import CronExpression, parse
 from autocron.core.cron_times import MINUTE, length_of_month
 from autocron.core.walltime import REACH, ZoneClock, to_datetime, to_instant
 
@@ -36,6 +36,8 @@ class _Kept(Dict[Key, Value]):
     To look here takes 30 ns, a function under ``lru_cache`` 80, or 180 if it is asked for a zone.
     """
 
+    cache_clear = dict.clear  # as lru_cache calls it
+
     def __init__(self, function: Callable[[Key], Value], most: int = 512) -> None:
         super().__init__()
         self._function = function
@@ -43,6 +45,32 @@ class _Kept(Dict[Key, Value]):
 
     def __missing__(self, key: Key) -> Value:
         if len(self) >= self._most:
+            self.clear()
+        value = self[key] = self._function(key)
+        return value
+
+
+class _KeptIfAskedAgain(Dict[Key, Optional[Value]]):
+    """The same, but who asks for the first time is given None.
+
+    To search for one run takes 10 to 25 µs, to make the tables 100 of the expression and, of a zone
+    that is written in Python, 1,500: too much for a question that nobody asks again.
+    """
+
+    cache_clear = dict.clear
+
+    def __init__(self, function: Callable[[Key], Value]) -> None:
+        super().__init__()
+        self._function = function
+        self._asked: Set[Key] = set()
+
+    def __missing__(self, key: Key) -> Optional[Value]:
+        if key not in self._asked:
+            if len(self._asked) >= 1000:
+                self._asked.clear()
+            self._asked.add(key)
+            return None
+        if len(self) >= 256:
             self.clear()
         value = self[key] = self._function(key)
         return value
@@ -86,17 +114,17 @@ class _Runs:
         self.minutes = (*minutes, *[None] * (24 * 60 - len(minutes)))
         self.first = timedelta(0, seconds[0], expression.minutes[0])
         self.seconds = () if seconds == (0,) else seconds
-        self._times = expression.minutes
+        self._times = frozenset(expression.minutes)
 
-    def day_after(self, year: int, day: int) -> int:
-        """Return the first day after one of a year, counted from its 1 January, in a later year."""
+    def day_after(self, year: int) -> int:
+        """Return the first day after the next January, counted from 1 January of the year."""
         before = 0
         while True:
-            length = 337 + length_of_month(year, 2)
-            year, day, before = year + 1, max(day - length, -1), before + length
-            rest = self.days[_TWINS[year]] >> day + 2
+            before += 337 + length_of_month(year, 2)
+            year += 1
+            rest = self.days[_TWINS[year]] >> 32  # from 1 February on
             if rest:
-                return before + day + (rest & -rest).bit_length()
+                return before + 30 + (rest & -rest).bit_length()
 
     def within_minute(self, time: int) -> Optional[timedelta]:
         """Return the next run in the minute of a time, both counted from midnight on."""
@@ -108,26 +136,19 @@ class _Runs:
 
 
 def _days(expression: CronExpression, twin: int) -> int:
-    weekday = date(twin, 1, 1).weekday()
-    found, first = 0, -31
-    for month in (12, *range(1, 13), 1):
+    weekday = date(twin - 1, 12, 1).weekday()
+    found = first = 0
+    for place in range(-1, 13):
+        month = place % 12 + 1
         length = length_of_month(twin, month)
         if expression.month.mask >> month & 1:
-            days = expression.month_days[length - 28][(weekday + first) % 7]  # from bit 1 on
-            found |= days << first if first >= 0 else days >> -first
+            found |= expression.month_days[length - 28][(weekday + first) % 7] << first
         first += length
-    return found
+    return found >> 31
 
 
 # By text: where it is the same, the expressions are.
-_RUNS: Dict[str, _Runs] = {}
-
-
-def _runs_of(expression: CronExpression) -> _Runs:
-    if len(_RUNS) >= 256:
-        _RUNS.clear()
-    runs = _RUNS[expression.text] = _Runs(expression)
-    return runs
+_RUNS: _KeptIfAskedAgain[str, _Runs] = _KeptIfAskedAgain(lambda text: _Runs(parse(text)))
 
 
 class Stretch(NamedTuple):
@@ -177,7 +198,7 @@ def _zone_years(zone: tzinfo) -> _Kept[int, ZoneYear]:
     return _Kept(partial(_zone_year, zone))
 
 
-_ZONES = _Kept(_zone_years)
+_ZONES = _KeptIfAskedAgain(_zone_years)
 
 
 def next_in_tables(expression: CronExpression, after: datetime, zone: tzinfo) -> Optional[datetime]:
@@ -198,14 +219,15 @@ def next_in_tables(expression: CronExpression, after: datetime, zone: tzinfo) ->
     if not 1 < year < _END_YEAR:
         return None
     try:
-        years = _ZONES[zone]
+        runs, years = _RUNS[expression.text], _ZONES[zone]
     except TypeError:  # The zone can be no key of a dictionary: some of dateutil's.
+        return None
+    if runs is None or years is None:
         return None
     ends, stretches = years[year]
     _, end, near, offset, new_year = stretches[bisect_right(ends, after)]
     if new_year is None:
         return None
-    runs = _RUNS.get(expression.text) or _runs_of(expression)
     shown = after - new_year
     day, time = shown.days, shown.seconds
     rest = runs.days[_TWINS[year]] >> day + 1  # from today on
@@ -215,7 +237,7 @@ def next_in_tables(expression: CronExpression, after: datetime, zone: tzinfo) ->
     if step is None:
         step = runs.first
         rest >>= 1
-        day = day + (rest & -rest).bit_length() if rest else runs.day_after(year, day)
+        day = day + (rest & -rest).bit_length() if rest else runs.day_after(year)
     found = new_year + _DAYS[day] + step
     if found < end:
         return found

@@ -344,7 +344,8 @@ def _caches() -> List[Callable[[], None]]:
     """Find what empties the caches of the core."""
     modules = [module for name, module in sys.modules.items() if name.startswith("autocron.core.")]
     values = [value for module in modules for value in vars(module).values()]
-    return [value.cache_clear for value in values if hasattr(value, "cache_clear")]
+    kept = [value for value in values if not isinstance(value, type)]
+    return [value.cache_clear for value in kept if hasattr(value, "cache_clear")]
 
 
 def _since(began: float) -> str:
