@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.contrib.procrastinate import statements
@@ -16,6 +16,7 @@ from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
 from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Clock, Stats
+from autocron.shell.chance import draw
 from autocron.shell.rows import (
     MAX_INSTANT,
     MIN_INSTANT,
@@ -28,6 +29,9 @@ from autocron.shell.rows import (
     row_task,
     schedule_row,
 )
+
+# For a ticket whose time has come workers look each second.
+_LOOK_SECONDS = 1.0
 
 
 class PostgresStore(Database):
@@ -165,8 +169,9 @@ class PostgresStore(Database):
         with self.said("issue a ticket"):
             return self._tickets.issue(connection, task_id, queue, priority, later)
 
-    def _ticket_of(self, task: Task) -> int:
-        return self._ticket(task.id, task.queue, task.priority, task.run_at)
+    def _ticket_of(self, task: Task, late_seconds: float = 0.0) -> int:
+        at = task.run_at + timedelta(seconds=late_seconds)
+        return self._ticket(task.id, task.queue, task.priority, at)
 
     def _now(self) -> datetime:
         assert self.clock is not None
@@ -231,7 +236,12 @@ class PostgresStore(Database):
                 # Before the row is held: who has the turn may wait for it.
                 self.take_turn()
             if comes:
-                columns, values = (*columns, "ticket"), [*values, self._ticket_of(after)]
+                # Who has put it off, since he could not run it, was the one to look just then, and
+                # would be it again each time: workers look once in so many seconds.
+                is_put_off = after.failures == before.failures and after.run_at > before.run_at
+                late_seconds = draw() * _LOOK_SECONDS if left and is_put_off else 0.0
+                columns = (*columns, "ticket")
+                values = [*values, self._ticket_of(after, late_seconds)]
             if not self._swap(before, columns, values):
                 return False
             if frees and before.lock is not None:

@@ -13,10 +13,12 @@ from autocron.contrib.procrastinate.looking import Connector
 from autocron.contrib.procrastinate.store import PostgresStore
 from autocron.contrib.procrastinate.tickets import TICKET
 from autocron.engine import Engine, Tick
+from autocron.shell.chance import draw
 
 # So long, at most, a ticket stays away that could not be used.
 _LONGEST_PAUSE_SECONDS = 60
 POLL_SECONDS = 1.0
+_SPREAD = 0.3
 HEARTBEAT_SECONDS = 2.0
 # A worker that has not been heard of for so long is taken for dead; see `recovery`.
 SILENT_SECONDS = 10.0
@@ -38,7 +40,7 @@ class TicketTaker:
         queues: The queues of which tickets are taken; None is all.
     """
 
-    #: After how many seconds to look unasked, for a ticket whose time has come.
+    #: After how many seconds to look unasked, at the latest, for a ticket whose time has come.
     poll_seconds = POLL_SECONDS
 
     def __init__(self, store: PostgresStore, queues: Optional[Iterable[str]] = None) -> None:
@@ -74,7 +76,9 @@ class TicketTaker:
                 wait=wait,
                 listen_notify=wait,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=self.poll_seconds,
+                # Each at a pace of its own: all of them have looked when the ticket was announced,
+                # and the first in that row would be the first each time its time has come.
+                fetch_job_polling_interval=self.poll_seconds * (1 - _SPREAD * draw()),
                 update_heartbeat_interval=HEARTBEAT_SECONDS,
                 stalled_worker_timeout=SILENT_SECONDS,
                 # A ticket that was used is nothing that anybody wants to know of.

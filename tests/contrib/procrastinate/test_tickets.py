@@ -15,7 +15,7 @@ from autocron.contrib.procrastinate.backend import ProcrastinateBackend, postgre
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed
 from autocron.core.machine import apply
-from autocron.core.outcome import Outcome, Returned
+from autocron.core.outcome import Outcome, Returned, Unknown
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, Message, TaskState
@@ -328,3 +328,30 @@ def test_an_outcome_that_can_not_be_stored_is_kept_until_it_can(place, monkeypat
     assert all(isinstance(error, StoreError) for error in refusals)
     assert place.ran == ["[[],{}]"]
     assert place.backend.get(task.id).result == "1"
+
+
+def test_who_does_not_know_a_function_is_not_the_one_to_look_for_its_task_each_time(place):
+    def late_seconds():
+        return [
+            float(seconds)
+            for (seconds,) in place.rows(
+                "SELECT extract(epoch FROM job.scheduled_at) - task.run_at / 1000000.0 "
+                "FROM autocron_tasks AS task JOIN procrastinate_jobs AS job ON job.id = task.ticket"
+            )
+        ]
+
+    for _ in range(8):
+        place.call()
+    place.work(lambda task, hand: Unknown("no such function"))
+    late = late_seconds()
+    # Workers look once a second, so each of them may be the next one.
+    assert len({round(seconds, 3) for seconds in late}) > 2
+    assert all(-0.001 <= seconds <= 1.001 for seconds in late)
+
+
+def test_what_is_handed_back_at_once_comes_at_once(place):
+    place.call()
+    engine = place.engine(worker="lost")
+    engine.tick()
+    place.backend.reclaim("lost", charged=False)
+    assert place.work() == ["[[],{}]"]
