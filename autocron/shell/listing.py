@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.task import Task, TaskState
 from autocron.shell.local import AskedStore
-from autocron.shell.queries import STATE, TASK
+from autocron.shell.queries import COUNT, STATE, TASK
 from autocron.shell.rows import microseconds
 
 UNFINISHED = (TaskState.RUNNING, TaskState.WAITING)
@@ -28,6 +28,18 @@ _ORDER = {
     TaskState.RUNNING: "started_at, seq",
     **dict.fromkeys(ENDED, "finished_at DESC, seq DESC"),
 }
+# A walk from lane to lane, as in :mod:`autocron.shell.queries`; nothing else is looked at.
+_TO_RUN = "state = 'waiting' AND after_id IS NULL"
+WALK = f"""
+WITH RECURSIVE walk (lane) AS (
+    SELECT min(lane) FROM tasks WHERE {_TO_RUN}
+    UNION ALL
+    SELECT (SELECT min(lane) FROM tasks WHERE {_TO_RUN} AND lane > walk.lane)
+    FROM walk WHERE walk.lane IS NOT NULL
+)"""
+_LANES = f"{WALK} SELECT lane FROM walk WHERE lane IS NOT NULL"
+# The heads of so many lanes are one query; if there are more, all that waits is sorted.
+_MOST_LANES = 100
 
 
 @dataclass(frozen=True)
@@ -107,16 +119,35 @@ def listed(
     found: List[Task] = []
     for state in states:
         condition, values = only.condition(state, now)
+        order = f"ORDER BY {_ORDER[state]} LIMIT :limit"
+        heads = [f"SELECT seq FROM tasks WHERE {condition} {order}"]
+        if state is TaskState.WAITING and limit >= 0:
+            heads = _heads_of_lanes(store, condition, order, values) or heads
         # The rows themselves are read of those only that are shown.
-        sql = (
-            f"SELECT {TASK} FROM tasks WHERE seq IN (SELECT seq FROM tasks WHERE {condition} "
-            f"ORDER BY {_ORDER[state]} LIMIT :limit) ORDER BY {_ORDER[state]}"
-        )
+        seqs = " UNION ALL ".join(f"SELECT seq FROM ({head}) AS head" for head in heads)
+        sql = f"SELECT {TASK} FROM tasks WHERE seq IN ({seqs}) {order}"
         values["limit"] = _MOST if limit < 0 else limit
         found += store.tasks_of("list tasks", sql, values)
     if len(states) > 1:
         found.sort(key=lambda task: task.finished_at or task.enqueued_at, reverse=True)
     return found if limit < 0 else found[:limit]
+
+
+def _heads_of_lanes(
+    store: AskedStore, condition: str, order: str, values: Dict[str, Any]
+) -> List[str]:
+    """Return the queries for what waits, first in each lane; none if there are too many of them."""
+    lanes = store.ask("list the lanes", _LANES)
+    if len(lanes) > _MOST_LANES:
+        return []
+    of_a_lane = []
+    for number, (lane,) in enumerate(lanes):
+        values[f"lane_{number}"] = lane
+        of_a_lane.append(f"after_id IS NULL AND lane = :lane_{number}")
+    return [
+        f"SELECT seq FROM tasks WHERE {condition} AND {each} {order}"
+        for each in (*of_a_lane, "after_id IS NOT NULL")
+    ]
 
 
 def listed_ids(
@@ -137,7 +168,8 @@ def count(
     total = 0
     for state in states:
         condition, values = only.condition(state, now)
-        sql = f"SELECT count(*) FROM tasks WHERE {condition}"
+        counted = f"(SELECT count(*) FROM tasks WHERE {condition})"
+        sql = f"SELECT {COUNT[state] if only == EVERYTHING else counted}"
         total += store.ask("count tasks", sql, values)[0][0]
     return total
 

@@ -15,17 +15,20 @@ from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Stats
 from autocron.shell.application import Application
 from autocron.shell.kinds import Host, Kind
+from autocron.shell.listing import WALK
 from autocron.shell.local import AskedStore
 from autocron.shell.moved import Mark
 from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
 from autocron.shell.rows import instant, microseconds
 from autocron.zones import load_zone
 
-# A walk along `tasks_to_run`, which has all that it needs; then the few that are held, or run.
-_WAITING = """
-SELECT substr(lane, 5), count(*), sum(CASE WHEN run_at <= :now THEN 1 ELSE 0 END), min(run_at)
-FROM tasks
-WHERE state = 'waiting' AND after_id IS NULL GROUP BY lane"""
+# Along `tasks_to_run`, which has all that it needs; then the few that are held, or run. To count
+# twice takes half as long as to add up what is due.
+_OF_A_LANE = "FROM tasks WHERE state = 'waiting' AND after_id IS NULL AND lane = walk.lane"
+_WAITING = f"""{WALK}
+SELECT substr(lane, 5), (SELECT count(*) {_OF_A_LANE} AND run_at > :now),
+    (SELECT count(*) {_OF_A_LANE} AND run_at <= :now), (SELECT min(run_at) {_OF_A_LANE})
+FROM walk WHERE lane IS NOT NULL"""
 _HELD = """
 SELECT queue, count(*) FROM tasks WHERE state = 'waiting' AND after_id IS NOT NULL GROUP BY queue"""
 _RUNNING = "SELECT queue, count(*) FROM tasks WHERE state = 'running' GROUP BY queue"
@@ -181,7 +184,8 @@ def queues(store: AskedStore, paused: FrozenSet[str], now: datetime) -> Tuple[Qu
     for name, *counted in store.ask(doing, _WAITING, {"now": microseconds(now)}):
         if type(name) is not str or type(counted[2]) is not int:
             continue
-        lanes.setdefault(name, []).append((counted[0], int(counted[1]), counted[2]))
+        later, due, first = counted
+        lanes.setdefault(name, []).append((later + due, due, first))
     names = {*lanes, *held, *running, *paused} - {ALL_QUEUES}
     found = []
     for name in sorted(names):

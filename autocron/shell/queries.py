@@ -149,9 +149,14 @@ SELECT {TASK} FROM tasks WHERE seq = (
         SELECT min(seq) FROM tasks WHERE unique_key = :unique AND unique_until_at > :now
     )
 )"""
-COUNTS = "SELECT " + ", ".join(
-    f"(SELECT count(*) FROM tasks WHERE {condition})" for condition in STATE.values()
-)
+# How many tasks are in a state. Those that wait are what is left of all, which SQLite counts by
+# pages and not by rows: no index has just them, and to look at a million takes 0.3 seconds.
+COUNT = {state: f"(SELECT count(*) FROM tasks WHERE {STATE[state]})" for state in TaskState}
+COUNT[TaskState.WAITING] = f"""(
+    (SELECT count(*) FROM tasks) - {COUNT[TaskState.RUNNING]}
+    - (SELECT count(*) FROM tasks WHERE state <> 'waiting' AND state <> 'running')
+)"""
+COUNTS = f"SELECT {', '.join(COUNT[state] for state in STATE)}"
 _PURGE = """
 DELETE FROM tasks WHERE seq IN (
     SELECT seq FROM tasks

@@ -201,9 +201,11 @@ class SQLiteStore(Database):
         if state is not None:
             clauses.append(queries.STATE[state])
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        # Those that run are few, and have an index; SQLite takes it only if it has no better order.
+        order = "+seq" if state is TaskState.RUNNING else "seq"
         return self._tasks(
             "look for tasks",
-            f"SELECT {queries.TASK} FROM tasks {where}ORDER BY seq LIMIT ?",
+            f"SELECT {queries.TASK} FROM tasks {where}ORDER BY {order} LIMIT ?",
             (*wanted.values(), -1 if limit is None else limit),
         )
 

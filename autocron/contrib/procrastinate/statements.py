@@ -50,7 +50,7 @@ def translated(sql: str) -> str:
 
 _TRANSLATIONS = (
     (r"\bFROM (tasks|schedules)\b", r"FROM autocron_\1 AS \1"),
-    (r":([a-z_]+)\b", r"%(\1)s"),
+    (r":([a-z_][a-z_0-9]*)\b", r"%(\1)s"),
     (r"\?", "%s"),
     (r"\binstr\(", "strpos("),
 )
