@@ -7,6 +7,7 @@ import os
 from autocron.cli import main
 from autocron.shell.ownership import RunFolder
 from autocron.shell.wakeup import bind
+from tests.processes.world import eventually
 
 
 def test_takes_all_that_belongs_to_the_database(shop, capsys):
@@ -51,10 +52,15 @@ def test_any_other_answer_is_no(shop, command):
 
 def test_refuses_while_the_application_runs(serve, command):
     served = serve()
-    done = command("shop.db", "--delete-database", "--yes")
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"autocron: {served.database} is in use (supervisor ")
-    assert done.stderr.count("worker ") == 2
+
+    def refused():
+        done = command("shop.db", "--delete-database", "--yes")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"autocron: {served.database} is in use (supervisor ")
+        return done.stderr.count("worker ") == 2
+
+    # The second one comes when the first is ready.
+    eventually(refused, "both workers are named")
     assert served.database.exists()
     served.stop()
     assert command("shop.db", "--delete-database", "--yes").returncode == 0
