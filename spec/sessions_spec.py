@@ -25,8 +25,9 @@ time do not see each other's calls, clocks, zones, or functions decorated inside
 generator, a session of its own; ``current()`` returns it.
 
 **The engine** keeps its tasks in SQLite in memory, or with ``engine="sqlite"`` in a file in a
-temporary folder, as in production, or with ``engine="plain"`` in plain Python, which is faster. A
-test goes the same way on each. The environment variable ``AUTOCRON_TEST_ENGINE`` chooses for
+temporary folder, as in production, or with ``engine="plain"`` in plain Python, which is faster.
+With the URL of a PostgreSQL database it keeps them there, in a schema of the session's own. A test
+goes the same way on each. The environment variable ``AUTOCRON_TEST_ENGINE`` chooses for
 sessions that do not.
 
 **``autocron.now()``** is the session's time inside a session; else it is the system's, read at each
