@@ -27,7 +27,7 @@ from autocron.core.errors import InvalidSchedule
 from autocron.core.next_run import occurrences
 from autocron.zones import LOCAL, LocalZone, load_zone, zone_name
 from spec.tables import table
-from spec.zones import ZoneInfo, at, on_the_wall, zone
+from spec.zones import ZoneInfo, at, next_run, on_the_wall, zone
 
 HOUR = timedelta(hours=1)
 
@@ -207,6 +207,11 @@ class DescribeTheSystemsZone:
             "2024-03-30": ["2024-03-31 03:00 +02:00", "2024-04-01 02:30 +02:00"],
             "2024-10-26": ["2024-10-27 02:30 +02:00", "2024-10-28 02:30 +01:00"],
         }
+
+    def it_has_no_say_in_what_is_asked_in_other_zones(self, system_zone):
+        system_zone(NEW_YORK)  # where the year has not begun
+        after = at("2025-01-01 01:00 +00:30")
+        assert next_run(parse("0 1 * * *"), after, timezone.utc) == at("2025-01-01 01:00")
 
     def it_says_nothing_about_no_moment(self):
         local = LocalZone()

@@ -218,8 +218,9 @@ def next_in_tables(expression: CronExpression, after: datetime, zone: tzinfo) ->
     year = after.year
     if not 1 < year < _END_YEAR:
         return None
+    runs = _RUNS[expression.text]
     try:
-        runs, years = _RUNS[expression.text], _ZONES[zone]
+        years = _ZONES[zone]
     except TypeError:  # The zone can be no key of a dictionary: some of dateutil's.
         return None
     if runs is None or years is None:
