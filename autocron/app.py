@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
 from _thread import RLock
 from datetime import datetime, timedelta, tzinfo
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -92,6 +93,7 @@ class App:
         self.router: Optional[Router] = None
         self.around: Optional[Callable[[Callable[..., Any]], Callable[..., Any]]] = None
         self._served: Optional[Service] = None
+        self._caller: Optional[AppCaller] = None
         self._starting = RLock()
 
     # -- decorators -------------------------------------------------------------------------
@@ -487,14 +489,26 @@ class App:
 
         return SystemClock().now()
 
-    # What only calls need is imported by the first of them: decorators are in every process.
+    # What only calls need is imported by start(), or by the first of them.
 
-    @cached_property
+    @property
     def caller(self) -> AppCaller:
         """Who takes the calls of the delayed functions."""
-        from autocron.caller import AppCaller
+        if self._caller is None:
+            from autocron.caller import AppCaller
 
-        return AppCaller(self)
+            self._caller = AppCaller(self)
+        return self._caller
+
+    def get_ready(self, serializer: str) -> None:
+        """Import all that calls need: else a fork might find it half imported by another thread.
+
+        Arguments:
+            serializer: As ``start()`` was given it.
+        """
+        codec = "pickled" if serializer == "pickle" else "arguments"
+        for name in ("inspect", "autocron.caller", f"autocron.core.{codec}"):
+            importlib.import_module(name)
 
     @property
     def codec(self) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
@@ -33,30 +32,16 @@ class TaskFunction:
         self.name = name
         self.function = function
         self.unreachable = unreachable
+        #: The names of the positional parameters, in order.
+        self.parameters, self._enough = _shape(function)
+        self._signature: Optional[inspect.Signature] = None
 
-    @cached_property
+    @property
     def signature(self) -> inspect.Signature:
         """Its signature."""
-        return _signature(self.function)
-
-    @cached_property
-    def parameters(self) -> Tuple[str, ...]:
-        """The names of the positional parameters, in order."""
-        if _is_plain(self.function):
-            code = self.function.__code__
-            return code.co_varnames[: code.co_argcount]
-        found = self.signature.parameters.values()
-        return tuple(one.name for one in found if _is_positional(one))
-
-    @cached_property
-    def _enough(self) -> Optional[int]:
-        """How many positional arguments are enough for a call without others; None if none are."""
-        if _is_plain(self.function) and not self.function.__code__.co_kwonlyargcount:
-            return len(self.parameters) - len(self.function.__defaults__ or ())
-        found = self.signature.parameters.values()
-        needed = [one for one in found if one.default is one.empty and not _is_variable(one)]
-        is_enough = all(_is_positional(one) for one in needed)
-        return len(needed) if is_enough else None
+        if self._signature is None:
+            self._signature = _signature(self.function)
+        return self._signature
 
     @property
     def module(self) -> str:
@@ -78,13 +63,23 @@ class TaskFunction:
             raise TypeError(f"{self.function.__name__}() {error}") from None
 
 
-def _is_plain(function: Callable[..., Any]) -> bool:
-    """Tell whether a function has the parameters of its own code; wrappers have those of another.
+def _shape(function: Callable[..., Any]) -> Tuple[Tuple[str, ...], Optional[int]]:
+    """Return the names of the positional parameters, and how many arguments are enough for a call.
 
-    Then :mod:`inspect` need not be asked, nor imported, which would take longer than to store the
-    first call of a process.
+    The latter are positional ones, for a call without others; None if none are enough. Mostly the
+    code tells that, and :mod:`inspect` need not be imported by who only decorates.
     """
-    return not (hasattr(function, "__wrapped__") or hasattr(function, "__signature__"))
+    if not (hasattr(function, "__wrapped__") or hasattr(function, "__signature__")):
+        code, defaults = function.__code__, function.__defaults__ or ()
+        positional = code.co_argcount
+        named = code.co_varnames[positional : positional + code.co_kwonlyargcount]
+        is_enough = set(named) <= set(function.__kwdefaults__ or ())
+        return code.co_varnames[:positional], positional - len(defaults) if is_enough else None
+    found = _signature(function).parameters.values()
+    needed = [one for one in found if one.default is one.empty and not _is_variable(one)]
+    is_enough = all(_is_positional(one) for one in needed)
+    names = tuple(one.name for one in found if _is_positional(one))
+    return names, len(needed) if is_enough else None
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

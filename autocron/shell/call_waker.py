@@ -8,7 +8,7 @@ from typing import Optional
 
 from autocron.core.errors import AutocronError
 from autocron.ports import Clock
-from autocron.shell.launch import launch_supervisor
+from autocron.shell.launch import Launcher, launch_supervisor
 from autocron.shell.ownership import RunFolder, holder
 from autocron.shell.wakeup import Sender, Sent
 
@@ -56,19 +56,23 @@ class CallWaker:
         """Let the supervisor look at the application and the settings."""
         return self._supervisor.send()
 
-    def have_supervisor(self) -> None:
-        """Tell the supervisor that this process is here, launching one if none listens."""
-        if self.tell_supervisor() is not Sent.YES:
-            self._launch()
+    def have_supervisor(self, launcher: Optional[Launcher]) -> None:
+        """Tell the supervisor that this process is here, launching one if none listens.
 
-    def _launch(self) -> None:
+        Arguments:
+            launcher: One that is ready, if there is one.
+        """
+        if self.tell_supervisor() is not Sent.YES:
+            self._launch(launcher)
+
+    def _launch(self, launcher: Optional[Launcher] = None) -> None:
         try:
-            self._launch_unless_held()
+            self._launch_unless_held(launcher)
         except (OSError, AutocronError) as error:
             # The call is stored; a later call, or start(), tries again.
             logger.error("the workers could not be started: %s", error)
 
-    def _launch_unless_held(self) -> None:
+    def _launch_unless_held(self, launcher: Optional[Launcher]) -> None:
         if holder(self._folder.supervisor) is not None:
             # One that does not listen yet will see what is stored; one that does not listen any
             # more will see our share, and stay.
@@ -80,4 +84,7 @@ class CallWaker:
             return
         self._futile += 1
         self._launched_at = now
-        launch_supervisor(self._folder.database)
+        if launcher is not None:
+            launcher.go()
+        else:
+            launch_supervisor(self._folder.database)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple
 
 from autocron.core.errors import AutocronError
-from autocron.shell.ownership import RunFolder, is_shared
+from autocron.shell.ownership import RunFolder, holder, is_shared
 from autocron.shell.private import check_folder
 from autocron.shell.wakeup import bind
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import subprocess
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
+# What a launcher waits for.
+GO = b"!"
 
 
 def python_executable() -> str:
@@ -28,23 +31,82 @@ def python_executable() -> str:
     return os.path.join(sys.prefix, "bin", "python3")
 
 
-def launch_supervisor(database: str) -> None:
-    """Start a supervisor; if there is one already, the new one sees that and ends.
-
-    Returns when the supervisor is on its own and holds its lock, or was not needed: it is no child
-    of this process, has no terminal and has inherited nothing but the standard output and error.
+class Launcher:
+    """A process that is going to be a supervisor, and waits for the word; until then it is ours.
 
     Arguments:
         database: The absolute path of the database.
-    """
-    import subprocess  # A worker mostly needs none, and it is large.
 
-    launcher = subprocess.Popen(
-        [python_executable(), BOOT, "supervisor", database],
-        stdin=subprocess.DEVNULL,
-        cwd="/",
-    )
-    launcher.wait()
+    Raises:
+        OSError: It can not be started.
+    """
+
+    def __init__(self, database: str) -> None:
+        import subprocess  # A worker mostly needs none, and it is large.
+
+        self._ours, theirs = socket.socketpair()
+        command = [python_executable(), BOOT, "supervisor", database]
+        try:
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd="/")
+        except OSError:
+            self._ours.close()
+            raise
+        finally:
+            theirs.close()
+
+    def go(self) -> None:
+        """Give the word; if there is a supervisor already, the new one sees that and ends.
+
+        Returns when the supervisor is on its own and holds its lock, or was not needed: it is no
+        child of this process, has no terminal and has inherited nothing but the standard output and
+        error.
+        """
+        self._say(GO)
+
+    def cancel(self) -> None:
+        """Let it end, unless it has had the word."""
+        self._say(b"-")
+
+    def _say(self, word: bytes) -> None:
+        with suppress(OSError):
+            # Said, and not just hung up: a fork of another thread may hold our end, too. And if the
+            # other one is gone, no signal is to tell this process.
+            self._ours.send(word, getattr(socket, "MSG_NOSIGNAL", 0))
+        self._ours.close()
+        self._process.wait()
+
+
+@contextmanager
+def getting_ready(folder: RunFolder, is_wanted: bool) -> Iterator[Optional[Launcher]]:
+    """Have a launcher get ready, if it looks as if one will be needed, while the block is passed.
+
+    Arguments:
+        folder: The run folder, which need not be there.
+        is_wanted: False if it will not be needed, whatever it looks like.
+    """
+    launcher: Optional[Launcher] = None
+    # What is wrong is said when it is needed, and tried again.
+    with suppress(AutocronError, OSError):
+        # Whoever has a share is about to launch one.
+        if is_wanted and not is_shared(folder.application) and holder(folder.supervisor) is None:
+            launcher = Launcher(folder.database)
+    try:
+        yield launcher
+    finally:
+        if launcher is not None:
+            launcher.cancel()
+
+
+def launch_supervisor(database: str) -> None:
+    """Start a supervisor; see :meth:`Launcher.go`.
+
+    Arguments:
+        database: The absolute path of the database.
+
+    Raises:
+        OSError: It can not be started.
+    """
+    Launcher(database).go()
 
 
 class Recruit(NamedTuple):

@@ -34,6 +34,7 @@ from autocron.shell.application import Application, describe
 from autocron.shell.call_waker import CallWaker
 from autocron.shell.chance import new_id
 from autocron.shell.kinds import Kind, opened, prepared, stored_backend
+from autocron.shell.launch import Launcher, getting_ready
 from autocron.shell.local import KeptStore
 from autocron.shell.mode import WORKER_VARIABLE, Mode, Process, decide
 from autocron.shell.moved import check_not_moved
@@ -130,10 +131,10 @@ class AppService:
             os.register_at_fork(after_in_child=_renew_shares)
             _hooked.append(True)
 
-    def serve(self) -> None:
+    def serve(self, launcher: Optional[Launcher]) -> None:
         """Have a supervisor; after the share was taken."""
         self.is_serving = self._waker.may_launch = True
-        self._waker.have_supervisor()
+        self._waker.have_supervisor(launcher)
 
 
 def _renew_shares() -> None:
@@ -179,59 +180,64 @@ def start_service(
     path = database_path(database)
     app.check_reachable()
     kind = prepared(database, path)
-    store = opened(kind, durability)
-    if Settings.read(store.settings()).autocron_lock:
-        store.close()
-        app.default_zone, app.serializer = tz or app.default_zone, serializer
-        logger.info(
-            "calls run here at once, in place: %s is locked (--set-autocron-lock on)", kind.shown
-        )
-        return None
     folder = RunFolder(path)
-    folder.make()
-    service = AppService(app, folder, kind, store)
-    if decision.mode is Mode.ATTACH:
-        if os.environ.get(WORKER_VARIABLE) != path:
-            attached = Attached(serializer, tz or app.zone_name, files_of(app.registry.modules()))
-            try:
-                _agree(kind, folder, attached, app.system_zone_name)
-            except AutocronError:
-                store.close()
-                raise
-        app.default_zone, app.serializer = tz or app.default_zone, serializer
-        Served(folder).touch()
-        service.announce()
-        logger.info(
-            "attached to %s: calls are stored, and no workers are started here: %s",
-            kind.shown,
-            decision.reason,
+    with getting_ready(folder, decision.mode is Mode.SERVE) as launcher:
+        app.get_ready(serializer)
+        store = opened(kind, durability)
+        if Settings.read(store.settings()).autocron_lock:
+            store.close()
+            app.default_zone, app.serializer = tz or app.default_zone, serializer
+            logger.info(
+                "calls run here at once, in place: %s is locked (--set-autocron-lock on)",
+                kind.shown,
+            )
+            return None
+        folder.make()
+        service = AppService(app, folder, kind, store)
+        if decision.mode is Mode.ATTACH:
+            if os.environ.get(WORKER_VARIABLE) != path:
+                attached = Attached(
+                    serializer, tz or app.zone_name, files_of(app.registry.modules())
+                )
+                try:
+                    _agree(kind, folder, attached, app.system_zone_name)
+                except AutocronError:
+                    store.close()
+                    raise
+            app.default_zone, app.serializer = tz or app.default_zone, serializer
+            Served(folder).touch()
+            service.announce()
+            logger.info(
+                "attached to %s: calls are stored, and no workers are started here: %s",
+                kind.shown,
+                decision.reason,
+            )
+            return service
+        application = describe(
+            caller,
+            app.registry.modules(),
+            serializer=serializer,
+            durability=durability,
+            tz=tz or app.zone_name,
+            workers=wanted,
+            terms=terms,
         )
-        return service
-    application = describe(
-        caller,
-        app.registry.modules(),
-        serializer=serializer,
-        durability=durability,
-        tz=tz or app.zone_name,
-        workers=wanted,
-        terms=terms,
-    )
-    if application.main_file is not None:
-        from autocron.shell.main_script import warn_if_unguarded  # It takes a parser.
+        if application.main_file is not None:
+            from autocron.shell.main_script import warn_if_unguarded  # It takes a parser.
 
-        warn_if_unguarded(application.main_file)
-    warn_of_nameless(app.registry.modules(), application.main_name)
-    try:
-        begin_service(kind, store, folder, application, service.take_share)
-    except AutocronError:
-        service.stop()
-        store.close()
-        raise
-    app.default_zone, app.serializer = tz or app.default_zone, serializer
-    service.announce()
-    service.serve()
-    logger.info("serving %s: calls run in worker processes: %s", kind.shown, decision.reason)
-    return service
+            warn_if_unguarded(application.main_file)
+        warn_of_nameless(app.registry.modules(), application.main_name)
+        try:
+            begin_service(kind, store, folder, application, service.take_share)
+        except AutocronError:
+            service.stop()
+            store.close()
+            raise
+        app.default_zone, app.serializer = tz or app.default_zone, serializer
+        service.announce()
+        service.serve(launcher)
+        logger.info("serving %s: calls run in worker processes: %s", kind.shown, decision.reason)
+        return service
 
 
 def _agree(kind: Kind, folder: RunFolder, attached: Attached, default_tz: str) -> None:

@@ -12,7 +12,16 @@ def main() -> None:
     """Detach if this is to be the supervisor, then go on as what the first argument says."""
     role, *arguments = sys.argv[1:]
     _have_outputs()
+    here = os.path.dirname(os.path.abspath(__file__))
+    package_root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
+    sys.path[0] = package_root
     if role == "supervisor":
+        # Each import stands where nobody waits for it, as far as there is such a place: this one
+        # is made while start() opens the database.
+        from autocron.shell import ownership
+
+        if not _has_the_word():
+            return
         # The process that was started ends, so that the application keeps no child of ours and the
         # supervisor has no terminal; but not before the supervisor can be seen by its lock. Else
         # the next call would find nobody, and launch another one.
@@ -23,19 +32,12 @@ def main() -> None:
             os._exit(0)
         os.close(seen)
         os.setsid()
-    here = os.path.dirname(os.path.abspath(__file__))
-    package_root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
-    sys.path[0] = package_root
-    if role == "supervisor":
-        # Each import stands as late as it can: start() waits for the lock, and the first task for
-        # its worker.
-        from autocron.shell import ownership
-
         folder = ownership.RunFolder(arguments[0])
         lock = ownership.acquire(folder.supervisor)
         os.close(tell)
         if lock is None:
             return
+        # The first task waits for its worker.
         from autocron.shell import launch
 
         recruited = launch.recruit(folder)
@@ -48,6 +50,18 @@ def main() -> None:
 
         sys.path.remove(package_root)
         worker.main(*arguments)
+
+
+def _has_the_word() -> bool:
+    """Wait for the word of whoever has started this; standard input, where it comes, is nothing."""
+    try:
+        word = os.read(0, 1)
+    except OSError:
+        return False
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    return word == b"!"
 
 
 def _have_outputs() -> None:
