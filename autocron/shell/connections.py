@@ -188,14 +188,15 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
 
 
 def _distrust(connection: sqlite3.Connection) -> None:
-    """Let nothing that somebody has put into the schema act on its own, as far as SQLite can.
+    """Let what somebody has put into the schema do as little on its own as possible.
 
-    A database with triggers is refused when it is opened; this is for one that comes later.
+    A database with triggers is refused when it is opened; one that comes later can write what its
+    author could write himself. They are not switched off, since by them a database that was moved
+    refuses what a process would store that has had it open since before; see `moved.py`.
     """
     connection.execute("PRAGMA trusted_schema=OFF")
     if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -111,16 +110,6 @@ def test_what_would_act_on_its_own_is_refused(tmp_path: Path, sql: str) -> None:
         connection.executescript(sql)
     with pytest.raises(ForeignDatabase, match="that autocron did not make"):
         store.open()
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 can not switch triggers off")
-def test_a_trigger_that_comes_later_does_not_act(tmp_path: Path) -> None:
-    with closing(_store(tmp_path)) as store:
-        _execute(
-            store.path, "CREATE TRIGGER odd AFTER INSERT ON tasks BEGIN DELETE FROM tasks; END"
-        )
-        store.add(Task("first", "m:f", "[[],{}]", NOW, NOW))
-        assert [task.id for task in store.find()] == ["first"]
 
 
 def test_a_row_that_is_set_aside_keeps_its_arguments_unless_they_are_damaged(
