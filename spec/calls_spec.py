@@ -14,6 +14,7 @@ the one before.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from datetime import datetime, timedelta, timezone
 
@@ -23,6 +24,7 @@ from autocron import testing
 from autocron.app import App
 from autocron.core.errors import InvalidTask, NotStorable
 from autocron.options import DelayOptions
+from autocron.registry import TaskFunction
 from autocron.result import TaskResult
 from spec.benches import NOW
 from spec.zones import at
@@ -93,6 +95,50 @@ class DescribeADecoratedFunction:
             send("a", object())
         with testing.session(app=app), pytest.raises(NotStorable, match="message"):
             send("a", message=object())
+
+
+def _none(): ...
+def _some(a, b=1): ...
+def _before(a, b, /, c, d=1): ...
+def _any(a, *args, **kwargs): ...
+def _named(a, *, b): ...
+def _named_with_default(a, b=1, *, c=2): ...
+async def _coroutine(a, b=1): ...
+
+
+@functools.wraps(_some)
+def _wrapper(*args, **kwargs): ...
+
+
+class DescribeItsParameters:
+    """They are as ``inspect`` tells them, which most calls do without."""
+
+    @pytest.mark.parametrize(
+        "function",
+        [_none, _some, _before, _any, _named, _named_with_default, _coroutine, _wrapper],
+        ids=lambda function: function.__name__,
+    )
+    def it_is_called_as_they_say(self, function):
+        known = TaskFunction("spec:function", function)
+        positional = [
+            name
+            for name, one in inspect.signature(function).parameters.items()
+            if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        ]
+        assert known.parameters == tuple(positional)
+        for count in range(6):
+            for kwargs in ({}, {"b": 1}):
+                assert _fits(lambda: known.check_call((0,) * count, kwargs)) == _fits(
+                    lambda: inspect.signature(function).bind(*(0,) * count, **kwargs)
+                )
+
+
+def _fits(call):
+    try:
+        call()
+    except TypeError:
+        return False
+    return True
 
 
 class DescribeWhatCanBeDecorated:
