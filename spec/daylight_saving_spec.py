@@ -202,6 +202,12 @@ class DescribeOddZones:
             "2024-05-01 13:00 +03:00, 2024-05-01 13:00 +00:00, 2024-05-02 00:00 +00:00"
         )
 
+    def it_sees_a_change_on_the_first_day_of_a_year(self):
+        where = ChangingZone(0, (datetime(2025, 1, 1, 12), 60))
+        for after, later in (("01 11:30", "01 13:30"), ("01 13:30", "02 13:30")):
+            run = next_run(parse("30 14 * * *"), at(f"2025-01-{after}"), where)
+            assert run == at(f"2025-01-{later}")
+
     def it_takes_a_gap_that_ends_between_minutes(self):
         # Amsterdam left its own mean time, 19 min 32 s ahead of UTC, in 1937.
         amsterdam = zone("Europe/Amsterdam")

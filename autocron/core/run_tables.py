@@ -182,7 +182,8 @@ def _zone_year(zone: tzinfo, year: int) -> ZoneYear:
     found: List[Stretch] = []
     while start < last:
         offset = clock.offset(start)
-        change = clock.next_change(start, offset, last + REACH)
+        steady = clock.steady_until(start, offset, last)
+        change = clock.next_change(steady, offset, last + REACH)
         changed = last + REACH if change is None else change.at
         end, near = min(changed, last), to_datetime(changed - REACH)
         fresh = min(clock.furthest_wall(start) - offset, end)
