@@ -35,6 +35,14 @@ class Quick:
     share: float = 0.5
 
 
+# What the body of the two would be, for classes that are made in a clause.
+CONTENTS = {
+    "__annotations__": dict(Plain.__annotations__),
+    "note": None,
+    "share": 0.5,
+}
+
+
 class Row(NamedTuple):
     name: str
     count: int
@@ -89,17 +97,24 @@ class DescribeAQuickValue:
         assert fields_of(Quick) == {"name": None, "count": None, "note": None, "share": 0.5}
 
     def it_is_a_dataclass_to_what_asks_for_one(self):
-        value = Quick("a", 1)
-        assert dataclasses.is_dataclass(Quick)
-        for ours, other in zip(dataclasses.fields(value), dataclasses.fields(Plain)):
+        kind = frozen(type("Plain", (), {**CONTENTS}))
+        assert dataclasses.is_dataclass(kind)
+        # They are made when they are first asked for, and then are the same.
+        assert dataclasses.fields(kind) == dataclasses.fields(kind)
+        for ours, other in zip(dataclasses.fields(kind("a", 1)), dataclasses.fields(Plain)):
             assert (ours.name, ours.type, ours.default) == (other.name, other.type, other.default)
+        assert len(dataclasses.fields(kind)) == 4
+        value = Quick("a", 1)
         assert dataclasses.astuple(value) == ("a", 1, None, 0.5)
         assert dataclasses.replace(value, note="n") == Quick("a", 1, "n")
         assert Quick.__match_args__ == ("name", "count", "note", "share")
 
     def it_has_the_parameters_and_types_of_its_fields(self):
-        given = [parameter.name for parameter in inspect.signature(Quick).parameters.values()]
-        assert given == list(inspect.signature(Plain).parameters)
+        # Asked of the class, before there is a value; and the other way round.
+        kind = frozen(type("Kind", (), {**CONTENTS}))
+        assert list(inspect.signature(kind).parameters) == list(inspect.signature(Plain).parameters)
+        assert kind.__init__.__annotations__ == Plain.__init__.__annotations__
+        assert Quick("a", 1).name == "a"
         assert Quick.__init__.__annotations__ == Plain.__init__.__annotations__
         assert Quick.__init__.__qualname__ == "Quick.__init__"
 
@@ -113,6 +128,7 @@ class DescribeAQuickValue:
         assert value != Quick("a", 2)
         assert value != Plain("a", 1)
         assert hash(value) == hash(Quick("a", 1))
+        assert hash(value) != hash(Quick("a", 2))
         assert repr(value) == repr(Plain("a", 1)).replace("Plain", "Quick")
 
 
