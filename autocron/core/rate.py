@@ -62,7 +62,7 @@ def parse_rate(text: object) -> Rate:
     """
     found = None
     if isinstance(text, str):
-        found = re.fullmatch(_TEXT, text.strip().lower(), re.ASCII)
+        found = re.fullmatch(_TEXT, text.strip().lower())
     if found is not None:
         count, times, word = int(found[1]), int(found[2] or 1), found[3]
         unit = _SHORT.get(word, word[:-1] if word.endswith("s") else word)

@@ -37,7 +37,7 @@ class Group(NamedTuple):
 
 def is_queue_name(text: str) -> bool:
     """Tell whether a text may name a queue."""
-    return re.fullmatch(_QUEUE_NAME, text, re.ASCII) is not None
+    return re.fullmatch(_QUEUE_NAME, text) is not None
 
 
 def groups(workers: Workers) -> List[Group]:
