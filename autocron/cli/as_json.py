@@ -96,6 +96,7 @@ def stats(found: Statistics, now: datetime) -> Document:
         **_oldest(found.stats.oldest_due_at, now),
         "result_ttl": found.result_ttl,
         "failure_ttl": found.failure_ttl,
+        "most_read": found.most_read,
     }
 
 

@@ -29,6 +29,10 @@ def show_stats(screen: Screen, found: Statistics, now: datetime) -> None:
         screen.say("  waited, ran: the median, and what 95 of 100 tasks did not exceed", "dim")
     else:
         screen.say("  nothing")
+    if found.most_read is not None:
+        screen.say(
+            f"  More have ended; of each kind the latest {found.most_read:,} are in these figures."
+        )
     kept = duration(found.result_ttl)
     if found.result_ttl < 86400:
         screen.say(f"  What succeeded more than {kept} ago is not kept (result-ttl), nor counted.")

@@ -16,6 +16,8 @@ from autocron.shell.rows import microseconds
 
 # name -> seconds; in growing order.
 WINDOWS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
+# So many of what succeeded, failed or was cancelled are looked at, the latest; each takes 2 µs.
+MOST_READ = 20_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Statistics:
         result_ttl: For how many seconds results are kept, so how far the figures of what has
             succeeded or was cancelled go back.
         failure_ttl: The same for what has failed.
+        most_read: Of each kind at most so many are in the figures, the latest, and more have ended;
+            None if all are.
     """
 
     total: Figures
@@ -77,6 +81,7 @@ class Statistics:
     stats: Stats
     result_ttl: float
     failure_ttl: float
+    most_read: Optional[int] = None
 
 
 # (state, ended, waited, ran) in microseconds; the latter are None for what never began.
@@ -86,6 +91,7 @@ _Row = Tuple[TaskState, int, Optional[int], Optional[int]]
 def statistics(store: AskedStore, now: datetime, only: Filter) -> Statistics:
     """Return the figures of what has ended within a day, as far as it is kept."""
     by_name: Dict[str, List[_Row]] = {}
+    is_cut = False
     # An age within the filter, and within a day.
     longest = min(only.newer_than_seconds or WINDOWS["day"], WINDOWS["day"])
     within = Filter(only.task, only.queue, only.older_than_seconds, longest)
@@ -93,21 +99,25 @@ def statistics(store: AskedStore, now: datetime, only: Filter) -> Statistics:
         condition, values = within.condition(state, now)
         sql = (
             "SELECT name, finished_at, started_at - run_at, finished_at - started_at "
-            f"FROM tasks WHERE {condition}"
+            f"FROM tasks WHERE {condition} "
+            f"ORDER BY finished_at DESC, seq DESC LIMIT {MOST_READ + 1}"
         )
-        for name, ended, waited, ran in store.ask("read what has ended", sql, values):
+        rows = store.ask("read what has ended", sql, values)
+        is_cut = is_cut or len(rows) > MOST_READ
+        for name, ended, waited, ran in rows[:MOST_READ]:
             if type(name) is not str or type(ended) is not int:
                 continue  # no row of ours
             by_name.setdefault(name, []).append((state, ended, waited, ran))
     settings = Settings.read(store.settings())
-    everything = [row for rows in by_name.values() for row in rows]
+    everything = [row for one in by_name.values() for row in one]
     return Statistics(
         total=_figures(everything, now),
-        tasks={name: _figures(rows, now) for name, rows in sorted(by_name.items())},
+        tasks={name: _figures(one, now) for name, one in sorted(by_name.items())},
         queues=queues(store, store.paused(), now),
         stats=store.stats(now),
         result_ttl=settings.result_ttl,
         failure_ttl=settings.failure_ttl,
+        most_read=MOST_READ if is_cut else None,
     )
 
 

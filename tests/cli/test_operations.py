@@ -19,6 +19,7 @@ from autocron.cli import main
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, TaskState
+from autocron.shell import statistics
 
 
 def run(capsys, *words):
@@ -249,6 +250,18 @@ class TestStats:
             assert piece in out
         found = shown(capsys, "--stats")
         assert "stats" in found
+
+    def test_of_many_the_latest_are_looked_at(self, shop, capsys, monkeypatch):
+        monkeypatch.setattr(statistics, "MOST_READ", 2)
+        for number in range(3):
+            shop.call("add", number, 2)
+        shop.run_all()
+        found = shown(capsys, "--stats")["stats"]
+        assert (found["most_read"], found["total"]["ended"]["day"]["succeeded"]) == (2, 2)
+        assert "the latest 2 are in these figures" in run(capsys, "shop.db", "--stats")[1]
+        monkeypatch.setattr(statistics, "MOST_READ", 3)
+        found = shown(capsys, "--stats")["stats"]
+        assert (found["most_read"], found["total"]["ended"]["day"]["succeeded"]) == (None, 3)
 
     def test_of_nothing(self, shop, capsys):
         assert run(capsys, "shop.db", "--stats")[0] == 0
