@@ -50,7 +50,7 @@ def draw(plot: Plot, rounds: Dict[str, Dict[str, List[float]]], folder: Path) ->
     ]
     figure, axes = pyplot.subplots(figsize=(7, 0.5 + 0.38 * len(names)))
     bars: Any = axes.barh(names, middles, color=colours, xerr=[least, most], ecolor="#555555")
-    axes.bar_label(bars, fmt="{:,.3g}", padding=6)
+    axes.bar_label(bars, [f"{value:,.{0 if value >= 100 else 2}f}" for value in middles], padding=6)
     if max(middles) > 50 * min(middles):
         axes.set_xscale("log")
     axes.margins(x=0.15)
