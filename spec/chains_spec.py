@@ -170,6 +170,16 @@ class DescribeMap:
         tasks, _ = bench.engine().enqueue_all([message] * 3)
         assert {task.group for task in tasks} == {tasks[0].group} != {None}
 
+    def it_may_have_calls_with_a_unique_key_and_without(self, bench):
+        told = []
+        engine = bench.engine(observer=lambda kind, task: told.append((kind, task)))
+        unique, plain = (Message("m:f", "[[],{}]", unique=key) for key in ("k", None))
+        tasks, _ = engine.enqueue_all([unique, plain, unique, plain])
+        assert tasks[2] == tasks[0]
+        stored = [tasks[0], tasks[1], tasks[3]]
+        assert bench.store.find() == stored
+        assert told == [("enqueued", task) for task in stored]
+
     def it_may_be_empty(self, session, fetch):
         group = fetch.map([])
         assert (list(group), group.results, group.is_ready) == ([], [], True)
@@ -320,6 +330,11 @@ class DescribeAGroupWithAFollower:
 
 
 class DescribeAChain:
+    def it_has_others_wait_for_all_but_its_last_task(self, bench):
+        message = Message("m:f", "[[],{}]")
+        (first,), others = bench.engine().enqueue_all([message], [message] * 2, group=False)
+        assert [task.feeds for task in (first, *others)] == [True, True, False]
+
     def it_gives_each_what_the_one_before_returned(self, session, fetch, shrink, store):
         result = fetch.then(shrink, by=2).then(store)("abc", times=2)
         assert result.status == "waiting"
