@@ -146,7 +146,7 @@ class PlainTables(PlainRecords):
     def _replace(self, before: Task, after: Task, age: int) -> None:
         journal = self._journal
         if journal.depth:
-            journal.changes.append((self._replace, after, before, age))
+            journal.changes.append((self._restore, after, before, age))
         self._tasks[after.id] = after
         if (
             # It begins to run, and stays where it is: half of all changes.
@@ -164,6 +164,14 @@ class PlainTables(PlainRecords):
             return
         self._leave(before, age)
         self._enter(after, age)
+
+    def _restore(self, after: Task, before: Task, age: int) -> None:
+        """Undo a replacement."""
+        ended = self._ended.get(before.state)
+        if ended is not None:
+            # It has not left its place there, and would stand there twice.
+            ended[:] = [entry for entry in ended if entry[3] is not before]
+        self._replace(after, before, age)
 
     def _enter(self, task: Task, age: int) -> None:
         """Let a task stand where it is looked for."""

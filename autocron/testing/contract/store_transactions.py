@@ -6,6 +6,8 @@ import threading
 from datetime import timedelta
 from typing import Any, Callable, List, Tuple
 
+from autocron.core.events import Retried
+from autocron.core.machine import apply
 from autocron.core.task import Task, TaskState
 from autocron.ports import Store
 from autocron.testing.contract.store_tasks import StoreCheck
@@ -86,6 +88,26 @@ def check_an_exception_undoes_a_transaction(make_store: Callable[[], Store]) -> 
     store.close()
 
 
+def check_what_had_ended_has_ended_once_after_an_undone_retry(
+    make_store: Callable[[], Store],
+) -> None:
+    """A task whose retry was undone is purged as if there had been none."""
+    store = make_store()
+    task = ended("old", TaskState.FAILED, NOW)
+    store.add(task)
+
+    def retry() -> None:
+        with store.transaction():
+            store.swap(task, apply(task, Retried(NOW)))
+            raise _Undo
+
+    expect_error(_Undo, retry, "what undoes it")
+    expect(store.find(), [task], "what is stored")
+    expect(store.purge(TaskState.FAILED, NOW + timedelta(days=1), 9), 1, "what is purged")
+    expect(store.find(), [], "what is left")
+    store.close()
+
+
 def check_an_inner_transaction_joins_the_outer(make_store: Callable[[], Store]) -> None:
     """The end of an inner transaction keeps nothing yet: the outer one decides for both."""
     store, _ = _filled(make_store)
@@ -156,6 +178,7 @@ def check_a_closed_store_opens_again(make_store: Callable[[], Store]) -> None:
 TRANSACTION_CHECKS: Tuple[StoreCheck, ...] = (
     check_a_transaction_is_kept_as_a_whole,
     check_an_exception_undoes_a_transaction,
+    check_what_had_ended_has_ended_once_after_an_undone_retry,
     check_an_inner_transaction_joins_the_outer,
     check_others_never_see_what_is_undone,
     check_transactions_take_turns,
