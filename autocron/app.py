@@ -506,9 +506,9 @@ class App:
         Arguments:
             serializer: As ``start()`` was given it.
         """
-        codec = "pickled" if serializer == "pickle" else "arguments"
-        for name in ("inspect", "autocron.caller", f"autocron.core.{codec}"):
+        for name in ("inspect", "autocron.caller"):
             importlib.import_module(name)
+        _codec(serializer)
 
     @property
     def codec(self) -> Any:

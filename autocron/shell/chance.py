@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator
 
 from autocron.shell.clock import SystemClock
 
@@ -20,15 +19,4 @@ def new_id() -> str:
 
 def draw() -> float:
     """Draw a number evenly from 0 (inclusive) to 1 (exclusive)."""
-    return next(_drawn)
-
-
-def _draw_many() -> Iterator[float]:
-    # Each attempt draws one, and asking the system is most of what one takes.
-    while True:
-        block = os.urandom(6 * 128)
-        for place in range(0, len(block), 6):
-            yield int.from_bytes(block[place : place + 6], "big") / float(1 << 48)
-
-
-_drawn = _draw_many()
+    return int.from_bytes(os.urandom(6), "big") / float(1 << 48)
