@@ -8,19 +8,21 @@ ports.
 from __future__ import annotations
 
 import math
+import threading
 from datetime import datetime, timedelta
-from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed, Progressed
 from autocron.core.machine import apply
-from autocron.core.outcome import Outcome, after_attempt, after_hand_back
+from autocron.core.outcome import Outcome, Returned, after_attempt, after_hand_back
 from autocron.core.settings import Settings
-from autocron.core.task import Task
-from autocron.core.values import row_of
+from autocron.core.task import Task, is_plain
+from autocron.core.values import changed, row_of
 from autocron.firing import CronTicker
-from autocron.operations import PURGE_BATCH, Operations, releases
-from autocron.ports import Clock, Invoker, Observer, Store, Waker, Zones
+from autocron.operations import PURGE_BATCH, Change, Operations, releases
+from autocron.ports import Clock, Invoker, Logbook, Logbooks, Observer, Store, Waker, Zones
+from autocron.stint import Stint
 
 PURGE_EVERY_SECONDS = 30.0
 # Below this a difference between the two clocks is measurement and slewing, not a step.
@@ -39,7 +41,8 @@ class Tick(NamedTuple):
     Attributes:
         fired: Tasks of cron occurrences that were stored.
         claimed: The task that will be run by the next step.
-        finished: The task that was run by this step, as it is now.
+        finished: The task that was run by this step, as it is now, or will be when the stint that
+            it belongs to is stored.
         next_at: When there is something to do again, as far as is known; None for "when woken".
             An instant that is not in the future means "at once".
         trouble: The error that kept an outcome from being stored; it is tried again next step.
@@ -73,6 +76,8 @@ class Engine(Operations):
             expired and purges.
         queues: The queues of which tasks are claimed; None is all.
         observer: Is told what happened to tasks, once it is stored.
+        logbook: Where it notes what it does with tasks; without one it claims one at a time.
+        logbooks: Those of all workers; see :class:`autocron.operations.Operations`.
     """
 
     #: How often who keeps house looks for what was kept long enough.
@@ -92,13 +97,31 @@ class Engine(Operations):
         keeps_house: bool = False,
         queues: Optional[Sequence[str]] = None,
         observer: Optional[Observer] = None,
+        logbook: Optional[Logbook] = None,
+        logbooks: Optional[Logbooks] = None,
     ) -> None:
-        super().__init__(store, clock, new_id=new_id, waker=waker, draw=draw, observer=observer)
+        super().__init__(
+            store,
+            clock,
+            new_id=new_id,
+            waker=waker,
+            draw=draw,
+            observer=observer,
+            logbooks=logbooks,
+        )
         self._invoker = invoker
         self._worker = worker
         self._queues = queues
+        # As it is stored; and as it runs, which of a stint is later than it was claimed.
         self._in_hand: Optional[Task] = None
+        self._begun: Optional[Task] = None
         self._ended: Optional[_Ended] = None
+        self._logbook = logbook
+        self._stint = Stint()
+        # Held by who changes the stint, and stores what has ended.
+        self._turn = threading.Lock()
+        self._settled: List[Change] = []
+        self.steps = 0
         self._told_at = -math.inf
         self._untold: Optional[str] = None
         self._ticker = CronTicker(store, zones, self) if keeps_house else None
@@ -146,12 +169,42 @@ class Engine(Operations):
         """The task that was claimed and has not ended."""
         return self._in_hand
 
+    @property
+    def is_amid_stint(self) -> bool:
+        """Whether tasks are claimed behind the one in hand, or have ended and are not stored."""
+        return bool(self._stint)
+
+    def settle(self) -> None:
+        """Store what has ended, and give back what has not begun; for any thread.
+
+        For who sees that the task in hand takes longer than was to be expected, or wants what is
+        claimed behind it to be as stored.
+
+        Raises:
+            StoreError: It can not be stored; then all is as it was.
+        """
+        stint = self._stint
+        with self._turn:
+            if not stint:
+                return
+            with self.store.transaction():
+                changes = self._store_kept()
+                self._give_back_ahead()
+            given_back = len(stint.ahead)
+            stint.kept.clear()
+            stint.ahead.clear()
+            # The hooks are user code, and hear of it where tasks run.
+            self._settled += changes
+        for _ in range(given_back):
+            self.wake()
+
     def let_go(self) -> None:
         """Give back the task in hand, charged nothing, unless it has been run already."""
+        self.settle()
         task = self._in_hand
         if task is not None and self._ended is None:
             self._end(task, lambda task: after_hand_back(task, self.clock.now()))
-            self._in_hand = None
+            self._in_hand = self._begun = None
 
     # -- the hand of the function that runs ---------------------------------------------------
 
@@ -200,32 +253,122 @@ class Engine(Operations):
         self, invoker: Invoker, task: Task, claim: bool
     ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
         """Run a task and end it; return the next one, the ended one, and why it could not."""
+        begun = self._begun
+        if begun is None:
+            begun = self._begun = task
+            if self._logbook is not None:
+                self._logbook.note(task)
         if self._ended is None:
-            self._tell("started", task)
+            self._tell("started", begun)
             self._told_at, self._untold = -math.inf, None
-            outcome = invoker.invoke(task, self)
+            outcome = invoker.invoke(begun, self)
             self._ended = (outcome, self.clock.now(), self._draw())
+        self.steps += 1
+        with self._turn:
+            if self._logbook is None:
+                return self._store_end(begun, claim)
+            return self._keep(begun, claim) or self._store_end(begun, claim)
+
+    def _keep(
+        self, begun: Task, claim: bool
+    ) -> Optional[Tuple[Optional[Task], Optional[Task], Optional[StoreError]]]:
+        """Only note the end of a task, and begin the next one of its stint, if that is enough."""
+        task, ended, stint = self._in_hand, self._ended, self._stint
+        if task is None or ended is None or begun.started_at is None:
+            return None
+        outcome, now, _ = ended
+        stint.learn(task, begun.started_at, now)
+        if (
+            not (stint.ahead and claim)
+            or not isinstance(outcome, Returned)
+            # What is to be told, or was told of it meanwhile, or waits for it, is stored.
+            or task.feeds
+            or task.revision != begun.revision
+            or self._untold is not None
+            or stint.is_over(now)
+        ):
+            return None
+        after = apply(begun, after_attempt(begun, *ended))
+        following = self._begin_next(now, after)
+        if following is None:
+            return None
+        stint.kept.append((task, after))
+        self._ended = None
+        return following, after, None
+
+    def _begin_next(self, now: datetime, ended: Optional[Task] = None) -> Optional[Task]:
+        """Take the next task of the stint in hand, unless the end of another can not be noted."""
+        following = self._stint.ahead[0]
+        begun = changed(following, started_at=now)
+        if self._logbook is None or not (self._logbook.note(begun, ended) or ended is None):
+            return None
+        self._in_hand, self._begun = self._stint.ahead.popleft(), begun
+        return following
+
+    def _store_end(
+        self, begun: Task, claim: bool
+    ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
+        """Store what has ended, and in the same transaction claim what is next."""
         # What it has told meanwhile has changed it.
-        task, ended = self._in_hand or task, self._ended
+        task, ended, stint = self._in_hand or begun, self._ended or (), self._stint
+        following: List[Task] = []
+        given_back = 0
         try:
             with self.store.transaction():
-                changes = self._end(task, after_attempt, ended, self._untold)
-                claimed = self._claim_inside() if claim else None
+                kept, changes = self._store_kept(), self._end_in_hand(task, ended, begun)
+                if not claim:
+                    given_back = self._give_back_ahead()
+                elif not stint.ahead:
+                    following = self._claim_inside()
         except StoreError:
             # The two failed together. A finish is never undone by a claim, so it goes alone.
-            claimed = None
+            following, given_back = [], 0
             try:
                 with self.store.transaction():
-                    changes = self._end(task, after_attempt, ended, self._untold)
+                    kept, changes = self._store_kept(), self._end_in_hand(task, ended, begun)
             except StoreError as error:
                 return None, None, error
-        self._in_hand, self._ended = claimed, None
-        if changes and (task.lock is not None or releases(changes, claimed)):
+        self._in_hand = self._begun = self._ended = None
+        if self._logbook is not None:
+            self._logbook.clear()
+            stint.kept.clear()
+        if following:
+            self._in_hand = stint.begin(following)
+        elif given_back:
+            stint.ahead.clear()
+        elif stint.ahead and claim:
+            self._begin_next(self.clock.now())
+        for _ in range(given_back):
+            self.wake()
+        if changes and (task.lock is not None or releases(changes, self._in_hand)):
             # What waited for this lock, or this task, may be another worker's to run.
             self.wake()
         if self._observer is not None:
-            self._tell_all(changes)
-        return claimed, changes[0][1] if changes else None, None
+            self._settled, settled = [], self._settled
+            self._tell_all([*settled, *kept, *changes])
+        return self._in_hand, changes[0][1] if changes else None, None
+
+    def _end_in_hand(self, task: Task, ended: Tuple[Any, ...], begun: Task) -> List[Change]:
+        return self._end(task, after_attempt, ended, self._untold, begun.started_at)
+
+    def _store_kept(self) -> List[Change]:
+        changes: List[Change] = []
+        for task, after in self._stint.kept:
+            if self.store.swap(task, after):
+                changes.append(("succeeded", after))
+            else:
+                # Somebody may have asked for it to be cancelled; it has succeeded before.
+                outcome = Returned(after.result or "")
+                ended = (outcome, after.finished_at)
+                changes += self._end(task, after_attempt, ended, None, after.started_at)
+        return changes
+
+    def _give_back_ahead(self) -> int:
+        """Give back what is claimed and has not begun; return how many."""
+        now = self.clock.now()
+        for task in self._stint.ahead:
+            self._end(task, lambda task: after_hand_back(task, now))
+        return len(self._stint.ahead)
 
     def _claim(self) -> Optional[Task]:
         # An idle worker looks without the write lock first: most looks find nothing.
@@ -237,18 +380,30 @@ class Engine(Operations):
         if task.lock is None and task.rate_key is None:
             # One swap, which tells whether another worker was quicker: no transaction is needed.
             claimed = self._take(task, now)
-        if claimed is None:
+        following = [claimed] if claimed is not None else []
+        if not following:
             # There may be more. Whether a lock, or a rate key, is free can only be known in here.
             with self.store.transaction():
-                claimed = self._claim_inside()
-        # Only now: what could not be stored is not held.
-        self._in_hand = claimed
-        return claimed
+                # However many wait: others are idle, too, perhaps.
+                following = self._claim_inside(alone=True)
+        if following:
+            # Only now: what could not be stored is not held.
+            self._in_hand = self._stint.begin(following)
+        return self._in_hand
 
-    def _claim_inside(self) -> Optional[Task]:
+    def _claim_inside(self, alone: bool = False) -> List[Task]:
+        """Claim the next task, and unless it is to be alone those that make a stint with it."""
         now = self.clock.now()
         task = self.store.claimable(now, self._queues)
-        return None if task is None else self._take(task, now)
+        claimed = None if task is None else self._take(task, now)
+        if claimed is None:
+            return []
+        if alone or self._logbook is None or not is_plain(claimed):
+            return [claimed]
+        room = self._stint.room(claimed)
+        more = self.store.claimable_next(claimed, now, room) if room else ()
+        found = [self._take(task, now) for task in self._stint.fitting(claimed, more)]
+        return [claimed, *(task for task in found if task is not None)]
 
     def _take(self, task: Task, now: datetime) -> Optional[Task]:
         running = apply(task, Claimed(self._worker, now))

@@ -35,7 +35,13 @@ from autocron.core.events import (
     WorkerLost,
 )
 from autocron.core.machine import TRANSITIONS, apply
-from autocron.core.outcome import after_hand_back, after_loss, after_timeout
+from autocron.core.outcome import (
+    Returned,
+    after_attempt,
+    after_hand_back,
+    after_loss,
+    after_timeout,
+)
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.core.task import (
@@ -49,7 +55,7 @@ from autocron.core.task import (
 )
 from autocron.core.values import changed
 from autocron.followers import can_run, follow, revive
-from autocron.ports import Clock, Observer, Stats, Store, Waker
+from autocron.ports import Clock, Logbooks, Logged, Observer, Stats, Store, Waker
 
 PURGE_BATCH = 500
 # Under this name the store tells that schedules were declared.
@@ -79,6 +85,7 @@ class Operations:
         waker: Tells a sleeping worker that something may be due.
         draw: Draws a number evenly from 0 to 1, for the jitter of retries.
         observer: Is told what happened to tasks, once it is stored.
+        logbooks: What workers have noted of their tasks, for when these are taken back.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class Operations:
         waker: Optional[Waker] = None,
         draw: Callable[[], float] = lambda: 0.5,
         observer: Optional[Observer] = None,
+        logbooks: Optional[Logbooks] = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -97,6 +105,7 @@ class Operations:
         self._waker = waker
         self._draw = draw
         self._observer = observer
+        self._logbooks = logbooks
         # What each schedule's occurrences ask for, and the first task that was made of it.
         self._fired: Dict[str, Tuple[Message, Task]] = {}
 
@@ -337,6 +346,7 @@ class Operations:
         decide: Callable[..., Event],
         known: Tuple[Any, ...] = (),
         progress: Optional[str] = None,
+        began_at: Optional[datetime] = None,
     ) -> List[Change]:
         """Let a running task end, unless it is another's by now; inside a transaction.
 
@@ -345,25 +355,20 @@ class Operations:
             decide: Tells what happens to it: is given the task, as it is then, and ``known``.
             known: What else is known.
             progress: What it has told since.
+            began_at: When it has begun, if it was claimed before that.
 
         Returns:
             What has changed, the task itself first.
         """
-        event = decide(task, *known)
-        after = apply(task, event)
-        if progress is not None:
-            after = changed(after, progress=progress)
+        kind, after = _ended(task, decide, known, progress, began_at)
         if not self.store.swap(task, after):
             # Somebody may have asked for it to be cancelled.
             again = self._look_again(task)
             if again is None:
                 return []
-            event = decide(again, *known)
-            after = apply(again, event)
-            if progress is not None:
-                after = changed(after, progress=progress)
+            kind, after = _ended(again, decide, known, progress, began_at)
             self.store.swap(again, after)
-        changes = [(_KINDS[type(event)], after)]
+        changes = [(kind, after)]
         if after.feeds:
             changes += self._follow(after)
         return changes
@@ -379,14 +384,32 @@ class Operations:
         changes: List[Change] = []
         ended = []
         with self.store.transaction():
-            for task in self.store.find(state=TaskState.RUNNING, worker=worker):
-                found = self._end(task, decide)
+            running = self.store.find(state=TaskState.RUNNING, worker=worker)
+            logged = self._logbooks(worker) if running and self._logbooks is not None else None
+            for task in running:
+                found = self._end_as_logged(task, decide, logged)
                 ended.append(found[0][1])
                 changes += found
         for _ in ended:
             self.wake()
         self._tell_all(changes)
         return ended
+
+    def _end_as_logged(
+        self, task: Task, decide: Callable[[Task], Event], logged: Optional[Logged]
+    ) -> List[Change]:
+        """Let a task end whose worker is gone: of a stint only one can have been under way."""
+        if logged is None:
+            return self._end(task, decide)
+        attempt = (task.id, task.attempt)
+        ended = logged.ended.get(attempt)
+        if ended is not None:
+            began_at, at, result = ended
+            return self._end(task, after_attempt, (Returned(result), at), None, began_at)
+        if attempt not in logged.begun:
+            now = self.clock.now()
+            return self._end(task, lambda task: after_hand_back(task, now))
+        return self._end(task, decide)
 
     def _follow(self, after: Task) -> List[Change]:
         """Release or cancel what waits for a task that may have ended."""
@@ -419,6 +442,22 @@ class Operations:
                 self._fired[key] = (message, task)
         self.store.add(task)
         return task
+
+
+def _ended(
+    task: Task,
+    decide: Callable[..., Event],
+    known: Tuple[Any, ...],
+    progress: Optional[str],
+    began_at: Optional[datetime],
+) -> Change:
+    event = decide(task, *known)
+    if began_at is not None and began_at != task.started_at:
+        task = changed(task, started_at=began_at)
+    after = apply(task, event)
+    if progress is not None:
+        after = changed(after, progress=progress)
+    return _KINDS[type(event)], after
 
 
 def next_version(settings: Mapping[str, str]) -> str:

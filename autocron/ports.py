@@ -99,6 +99,56 @@ class Observer(Protocol):
         ...
 
 
+class Logbook(Protocol):
+    """Notes what a worker does with tasks that it has claimed at once, before that is stored.
+
+    A note survives the death of the process. It need not survive a power cut, and whoever writes it
+    does not wait for the disk: then a task runs again, as it would whose end was stored just before
+    (see ``durability``).
+    """
+
+    def note(self, begun: Task, ended: Optional[Task] = None) -> bool:
+        """Note that an attempt begins, and how the one before it has ended; raises nothing.
+
+        Arguments:
+            begun: The task, as it runs.
+            ended: One that has succeeded, as it is to be stored.
+
+        Returns:
+            Whether it is noted. If it is not, ``ended`` must be stored at once.
+        """
+        ...
+
+    def clear(self) -> None:
+        """Take note that all that has ended is stored."""
+        ...
+
+
+# A task's id and the number of its attempt.
+Attempt = Tuple[str, int]
+
+
+@frozen
+class Logged:
+    """What the logbook of a worker tells of its tasks.
+
+    Attributes:
+        begun: The attempts that have begun.
+        ended: Of those that have succeeded: since when, until when, and the result as text.
+    """
+
+    begun: FrozenSet[Attempt]
+    ended: Mapping[Attempt, Tuple[datetime, datetime, str]]
+
+
+class Logbooks(Protocol):
+    """The logbooks of workers, for who takes back what they held."""
+
+    def __call__(self, worker: str) -> Optional[Logged]:
+        """Return what a worker has noted; None if it keeps no logbook."""
+        ...
+
+
 class Invoker(Protocol):
     """Runs the function of a task."""
 
@@ -159,6 +209,14 @@ class Store(Protocol):
 
         It is due, not held, and not expired; in one of the queues, if they are given, which is not
         paused; fewer than its ``limit`` of tasks with its lock run; its rate key is free.
+        """
+        ...
+
+    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+        """Return the waiting tasks to run after one that was claimed just now, in order.
+
+        It ends before the first one that is not plain (:func:`autocron.core.task.is_plain`), and is
+        empty where another queue has tasks of the same priority. Fewer may be returned.
         """
         ...
 

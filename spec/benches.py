@@ -55,16 +55,20 @@ class Bench:
         keeps_house=False,
         store=None,
         clock=None,
+        passing=(),
         **more,
     ):
-        """Return an engine; without ``runs`` it is one as the supervisor has it."""
+        """Return an engine; without ``runs`` it is one as the supervisor has it.
+
+        What it runs may raise what is ``passing`` through it, as if its process ended there.
+        """
         return Engine(
             store or self.store,
             clock or self.clock,
             zones=load_zone,
             new_id=lambda: f"task-{next(self._ids)}",
             waker=self.wakes,
-            invoker=FunctionInvoker(self._find, lambda: self.app.codec) if runs else None,
+            invoker=FunctionInvoker(self._find, lambda: self.app.codec, passing) if runs else None,
             worker=worker,
             keeps_house=keeps_house,
             **more,

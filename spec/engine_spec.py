@@ -8,6 +8,9 @@ A worker process, ``run_pending()`` and the simulator call the same ``Engine.tic
    the next task; with empty hands, it claims one;
 3. tells when there is something to do again.
 
+(A worker may claim several short tasks at once, and store their ends together:
+``spec/stints_spec.py``.)
+
 **A finish is never undone by the claim** that shares its transaction: if the two fail together, the
 finish is tried alone. If that fails too, the outcome stays in hand and is stored by a later step;
 the task is not run again. What a worker was thought dead over is not its own any more: its outcome

@@ -28,7 +28,9 @@ ARROWS = {
         "autocron.firing",
         "autocron.operations",
         "autocron.ports",
+        "autocron.stint",
     },
+    "autocron.stint": {"autocron.core"},
     "autocron.firing": {"autocron.core", "autocron.operations", "autocron.ports"},
     "autocron.operations": {
         "autocron.calls",

@@ -181,6 +181,7 @@ def _worker(worker: WorkerProcess) -> Document:
         "pid": worker.pid,
         "queues": None if worker.queues is None else list(worker.queues),
         "task": None if worker.task is None else _task(worker.task),
+        "claimed": worker.claimed,
     }
 
 

@@ -84,7 +84,7 @@ def _process_rows(overview: Overview, now: datetime) -> List[List[str]]:
         rows = _local_rows(overview, now)
     for one in overview.hosts:
         rows += _host_rows(one, now)
-    held = sum(1 for worker in processes.workers if worker.task is not None)
+    held = sum(worker.claimed for worker in processes.workers)
     held += sum(len(one.tasks) for one in overview.hosts if not one.host.is_this)
     lost = overview.stats.counts[TaskState.RUNNING] - held
     if lost > 0:

@@ -246,6 +246,19 @@ def new_task(
     return made(Task, fields)
 
 
+def is_plain(task: Task) -> bool:
+    """Tell whether no more has to be known of a waiting task than that it is due, and its turn.
+
+    That is one without lock, rate key, unique key and ``expires_at``.
+    """
+    return (
+        task.lock is None
+        and task.rate_key is None
+        and task.unique is None
+        and task.expires_at is None
+    )
+
+
 def has_no_time(message: Message) -> bool:
     """Tell whether a message names no instant and no period, so that its tasks are all alike."""
     return (

@@ -237,11 +237,17 @@ class Crew:
         """Have the hooks told what has happened; see :class:`autocron.shell.news.News`."""
         self._news.pass_on(self._members, busy)
 
-    def cut_short(self, task: Task) -> None:
-        """Have a running task ended that somebody has cancelled; it may be told again."""
+    def cut_short(self, task: Task, has_begun: bool) -> None:
+        """Have a running task ended that somebody has cancelled; it may be told again.
+
+        Arguments:
+            task: The task.
+            has_begun: False if it is claimed behind another one: then it is only given back.
+        """
         for member in self._members:
             if member.name == task.worker:
-                member.cut_short(task, self._clock.monotonic() + CUT_SECONDS)
+                at = self._clock.monotonic() + CUT_SECONDS if has_begun else None
+                member.cut_short(task, at)
 
     def end_late(self, is_held: Callable[[str, Limit], bool]) -> None:
         """End the workers that have not ended a task in time.

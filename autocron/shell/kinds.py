@@ -13,12 +13,13 @@ from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Sequence
 from autocron.core.errors import AutocronError
 from autocron.engine import Engine, Tick
 from autocron.operations import Operations
-from autocron.ports import Clock, Observer, Waker
+from autocron.ports import Clock, Logbook, Observer, Waker
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.large_log import LargeLog
 from autocron.shell.launch import new_worker_name
 from autocron.shell.local import AskedStore, KeptStore, LocalBackend, StoreBackend
+from autocron.shell.logbook import FileLogbook
 from autocron.shell.moved import check_not_moved
 from autocron.shell.ownership import RunFolder
 from autocron.shell.private import check_database
@@ -121,6 +122,14 @@ class Kind(Protocol):
         """Tell whether a worker of this name is, or was, one of this host."""
         ...
 
+    def logbook(self, worker: str) -> Optional[Logbook]:
+        """Return where a worker is to note what it does with tasks; None if it claims them singly.
+
+        Arguments:
+            worker: Its name.
+        """
+        ...
+
     def feed(
         self, store: KeptStore, queues: Optional[Sequence[str]], stir: Callable[[], None]
     ) -> Feed:
@@ -177,10 +186,14 @@ class OneHost:
         """All workers are of this host."""
         return True
 
+    def logbook(self, worker: str) -> FileLogbook:
+        """Return a file beside the lock of the worker."""
+        return FileLogbook(RunFolder(self._path).logbook(worker))
+
     def feed(
         self, store: KeptStore, queues: Optional[Sequence[str]], stir: Callable[[], None]
     ) -> Feed:
-        """Let the engine claim one task after the other."""
+        """Let the engine look for itself."""
         return _Looking()
 
     def keeper(self, store: KeptStore, engine: Engine) -> Keeper:

@@ -104,8 +104,11 @@ class Member:
         self.ended_for: Optional[str] = None
         self.files: Dict[str, Optional[Sequence[int]]] = {}
 
-    def cut_short(self, task: Task, at: float) -> None:
-        """Have the task that it holds ended, by force if that takes until then; once."""
+    def cut_short(self, task: Task, at: Optional[float]) -> None:
+        """Have a task that it holds ended; by force if that takes until then, and once."""
+        if at is None:
+            self.channel.send(do=CUT, task=task.id, attempt=task.attempt)
+            return
         limit = self.limit
         if limit is None or (limit.task_id, limit.attempt) != (task.id, task.attempt):
             limit = self.limit = Limit(task.id, task.attempt)

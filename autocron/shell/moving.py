@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from autocron.core.errors import AutocronError, StoreError
@@ -25,6 +26,7 @@ from autocron.operations import Operations
 from autocron.shell import queries
 from autocron.shell.chance import draw, new_id
 from autocron.shell.kinds import OneHost
+from autocron.shell.logbook import logged
 from autocron.shell.moved import GUARDS, MOVED_TO, Mark, mark_of
 from autocron.shell.overview import processes
 from autocron.shell.ownership import Lock, RunFolder, acquire, holder, is_shared, living_workers
@@ -261,7 +263,11 @@ class _Move:
             if is_shared(self._folder.application) or living_workers(self._folder):
                 raise _in_use(self._store, self._folder, is_ours=True)
             operations = Operations(
-                self._store, OneHost(self._store.path).clock, new_id=new_id, draw=draw
+                self._store,
+                OneHost(self._store.path).clock,
+                new_id=new_id,
+                draw=draw,
+                logbooks=partial(logged, self._folder),
             )
             running = self._store.find(state=TaskState.RUNNING)
             for worker in sorted({task.worker for task in running if task.worker is not None}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Dict, FrozenSet, List, Mapping, Optional, Tuple
@@ -17,6 +18,7 @@ from autocron.shell.application import Application
 from autocron.shell.kinds import Host, Kind
 from autocron.shell.listing import WALK
 from autocron.shell.local import AskedStore
+from autocron.shell.logbook import in_hand
 from autocron.shell.moved import Mark
 from autocron.shell.ownership import RunFolder, holder, is_shared, read_note
 from autocron.shell.rows import instant, microseconds
@@ -43,12 +45,14 @@ class WorkerProcess:
         pid: Its process id.
         task: The task in its hands, if any.
         queues: The queues of which it takes tasks; None is any.
+        claimed: How many it has claimed, with the one in its hands.
     """
 
     name: str
     pid: int
     task: Optional[Task]
     queues: Optional[Tuple[str, ...]] = None
+    claimed: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,14 +146,16 @@ class Overview:
 
 def processes(store: AskedStore, folder: RunFolder) -> Processes:
     """Return who serves the database now."""
-    in_hand = {task.worker: task for task in store.find(state=TaskState.RUNNING)}
+    running = store.find(state=TaskState.RUNNING)
+    claimed = Counter(task.worker for task in running)
+    first = in_hand(folder, running)
     workers = []
     for name in folder.workers():
         pid = holder(folder.worker(name))
         if pid is not None:
             note = read_note(folder.worker(name))
             taken = tuple(note.split(",")) if note else None
-            workers.append(WorkerProcess(name, pid, in_hand.get(name), taken))
+            workers.append(WorkerProcess(name, pid, first.get(name), taken, claimed[name]))
     return Processes(
         is_application_running=is_shared(folder.application),
         supervisor=holder(folder.supervisor),
@@ -160,9 +166,9 @@ def processes(store: AskedStore, folder: RunFolder) -> Processes:
 def hosts(kind: Kind, store: AskedStore) -> Tuple[HostInfo, ...]:
     """Return the hosts that serve a database, if that may be several."""
     found = kind.hosts(store)
-    in_hand = {t.worker: t for t in store.find(state=TaskState.RUNNING)} if found else {}
+    running = {t.worker: t for t in store.find(state=TaskState.RUNNING)} if found else {}
     return tuple(
-        HostInfo(host, {name: in_hand[name] for name in host.workers if name in in_hand})
+        HostInfo(host, {name: running[name] for name in host.workers if name in running})
         for host in found
     )
 

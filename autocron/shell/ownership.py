@@ -60,13 +60,29 @@ class RunFolder:
         """Return the path of a worker's lock file."""
         return os.path.join(self.path, f"worker-{name}.lock")
 
+    def logbook(self, name: str) -> str:
+        """Return the path of a worker's logbook; see :mod:`autocron.shell.logbook`."""
+        return os.path.join(self.path, f"worker-{name}.logbook")
+
     def workers(self) -> List[str]:
         """Return the names of all workers that have a lock file, alive or not."""
+        return self._names(".lock")
+
+    def logbooks(self) -> List[str]:
+        """Return the names of all workers that have a logbook, alive or not."""
+        return self._names(".logbook")
+
+    def _names(self, end: str) -> List[str]:
+        start = "worker-"
         try:
             files = os.listdir(self.path)
         except FileNotFoundError:
             return []
-        return sorted(f[7:-5] for f in files if f.startswith("worker-") and f.endswith(".lock"))
+        return sorted(
+            file[len(start) : -len(end)]
+            for file in files
+            if file.startswith(start) and file.endswith(end)
+        )
 
 
 def remove(path: str) -> None:

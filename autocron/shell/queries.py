@@ -72,6 +72,16 @@ LEFT JOIN tasks ON tasks.seq = (
         ORDER BY run_at, seq LIMIT 1
     ) END
 )"""
+# The tasks behind one that was claimed just now, which is not among them any more; none if there is
+# another lane of the same priority: who is next would have to be compared with each.
+NEXT = f"""
+SELECT {TASK} FROM tasks
+WHERE {_TO_RUN} AND lane = :lane AND run_at BETWEEN :from AND :now AND NOT EXISTS (
+    SELECT 1 FROM tasks WHERE {_TO_RUN} AND lane >= :level AND lane < :lane
+) AND NOT EXISTS (
+    SELECT 1 FROM tasks WHERE {_TO_RUN} AND lane > :lane AND lane < :level || '!'
+)
+ORDER BY run_at, seq LIMIT :limit"""
 _LANES = f"""
 WITH RECURSIVE walk (lane) AS (
     SELECT min(lane) FROM tasks WHERE {_TO_RUN}

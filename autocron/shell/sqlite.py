@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import datetime
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.schedule import Schedule
-from autocron.core.task import Task, TaskState
+from autocron.core.task import Task, TaskState, is_plain
 from autocron.core.values import made
 from autocron.ports import Stats
 from autocron.shell import queries
@@ -31,6 +32,7 @@ from autocron.shell.rows import (
     added_at_once,
     changed,
     instant,
+    lane,
     microseconds,
     readable,
     row_schedule,
@@ -139,6 +141,27 @@ class SQLiteStore(Database):
                     # It is in nobody's way any more.
                     return self.claimable(now, queues)
             values["passed"] = lane
+
+    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+        """Return the waiting tasks to run after one that was claimed just now, in order.
+
+        It ends before the first one of which more has to be known than that it is due.
+
+        Arguments:
+            claimed: The task that was claimed.
+            now: The instant at which they are due.
+            limit: At most so many.
+        """
+        place = lane(claimed.priority, claimed.queue)
+        values = {
+            "lane": place,
+            "level": queries.level(place),
+            "from": microseconds(claimed.run_at),
+            "now": microseconds(now),
+            "limit": max(limit, 0),
+        }
+        tasks = self._tasks("look for the next due tasks", queries.NEXT, values)
+        return list(takewhile(is_plain, tasks))
 
     def next_due_at(
         self, after: datetime, queues: Optional[Sequence[str]] = None

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import threading
+from functools import partial
 from typing import Any, Collection, List, Optional, Protocol, Set, Tuple
 
 from autocron.core.errors import AutocronError
@@ -28,6 +29,7 @@ from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.kinds import Keeper, kind_of
 from autocron.shell.launch import Recruit, launch_supervisor
+from autocron.shell.logbook import in_hand, logged
 from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
 from autocron.shell.orphans import Orphans
@@ -150,6 +152,7 @@ class Supervisor:
                 draw=draw,
                 keeps_house=True,
                 observer=news,
+                logbooks=partial(logged, self._folder),
             )
             keeper = self._kind.keeper(self._store, engine)
             try:
@@ -277,20 +280,22 @@ class Supervisor:
             The names of the workers that hold tasks.
         """
         running = self._store.find(state=TaskState.RUNNING)
+        first = in_hand(self._folder, running)
         for task in running:
             if task.is_cut_short:
-                crew.cut_short(task)
+                crew.cut_short(task, has_begun=task is first[task.worker or ""])
         holders = {task.worker for task in running if task.worker is not None}
         # Of an earlier supervisor's.
         others = {n for n in holders if self._kind.is_ours(n) and not crew.knows(n)}
         lost = {name for name in others if holder(self._folder.worker(name)) is None}
         for name in lost:
             self._reclaim(engine, name, False, self._orphans.ended_for(name))
-        self._orphans.watch(task for task in running if task.worker in others - lost)
-        for name in self._folder.workers():
+        self._orphans.watch(task for name, task in first.items() if name in others - lost)
+        for name in {*self._folder.workers(), *self._folder.logbooks()}:
             path = self._folder.worker(name)
             if name not in holders and not crew.knows(name) and holder(path) is None:
                 remove(path)
+                remove(self._folder.logbook(name))
         return holders
 
     def _is_held(self, name: str, limit: Limit) -> bool:
@@ -329,6 +334,7 @@ class Supervisor:
                 task.name,
                 task.state.value,
             )
+        remove(self._folder.logbook(name))
 
     # -- waiting ------------------------------------------------------------------------------
 

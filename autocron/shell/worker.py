@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections import deque
+from functools import partial
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.app import App, default_app
@@ -36,6 +37,7 @@ from autocron.shell.kinds import Feed, Kind, kind_of, stored_backend
 from autocron.shell.launch import launch_supervisor
 from autocron.shell.local import StoreBackend
 from autocron.shell.log_records import mark_records
+from autocron.shell.logbook import logged
 from autocron.shell.mode import WORKER_VARIABLE
 from autocron.shell.output import flush_output, guard_output, log_at_last_resort
 from autocron.shell.ownership import (
@@ -56,6 +58,8 @@ from autocron.zones import load_zone
 logger = logging.getLogger("autocron")
 
 _TROUBLE_PAUSE_SECONDS = 0.5
+# While tasks are claimed together one looks so often whether one of them keeps the others waiting.
+_STINT_LOOK_SECONDS = 0.025
 
 
 class WorkerService:
@@ -131,6 +135,9 @@ class Worker:
         self._was_woken = False
         self._is_leaving = False
         self._unheard: List[Dict[str, Any]] = []
+        self._engine: Optional[Engine] = None
+        self._is_pacing = False
+        self._steps = 0
         self._stir_reader, self._stir_writer = signals.pipe()
         self._signal_reader, self._signal_writer = signals.pipe()
 
@@ -141,6 +148,8 @@ class Worker:
             return
         application = self._hear_application()
         if application is None:
+            # The supervisor was killed before it had said anything.
+            self._see_to_supervisor()
             return
         if self._queues is not None:
             lock.note(",".join(self._queues))
@@ -162,7 +171,7 @@ class Worker:
         code.declare(service.backend, self._kind.clock.now())
         self._hooks_told = app.hooks.kinds
         self._channel.send(files=code.changed_files(), hooks=self._hooks_told, broken=code.broken)
-        engine = Engine(
+        engine = self._engine = Engine(
             self._store,
             self._kind.clock,
             zones=load_zone,
@@ -173,6 +182,8 @@ class Worker:
             draw=draw,
             queues=self._queues,
             observer=app.hooks,
+            logbook=self._kind.logbook(self._name),
+            logbooks=partial(logged, self._folder),
         )
         self._footing = Footing((self._channel.connection, self._wake), self._signal_writer)
         feed = self._kind.feed(self._store, self._queues, self._stir)
@@ -242,6 +253,8 @@ class Worker:
                 self._trouble.tell(tick.trouble)
                 self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
             elif tick.claimed is not None:
+                if engine.is_amid_stint:
+                    self._pace(engine)
                 if self._leaves_to_newer(engine, code):
                     return
                 if was_idle:
@@ -329,7 +342,9 @@ class Worker:
         must_hurry = self._heed(self._unheard)
         while not must_hurry:
             listened: List[Any] = [self._channel, self._signal_reader]
-            ready, _, _ = select.select(listened, [], [])
+            timeout = _STINT_LOOK_SECONDS if self._is_pacing else None
+            ready, _, _ = select.select(listened, [], [], timeout)
+            self._look_at_stint()
             if self._signal_reader in ready:
                 must_hurry = signals.is_asked_to_leave(self._signal_reader)
             if self._channel in ready:
@@ -345,6 +360,36 @@ class Worker:
         flush_output()
         os._exit(0)
 
+    def _pace(self, engine: Engine) -> None:
+        """Have the other thread look at a stint, unless it does."""
+        if not self._is_pacing:
+            self._is_pacing = True
+            with contextlib.suppress(BlockingIOError):
+                # No signal has this number.
+                os.write(self._signal_writer, b"\0")
+
+    def _look_at_stint(self) -> None:
+        """Settle a stint if the task in hand is the same as at the last look."""
+        engine = self._engine
+        if engine is None or not self._is_pacing:
+            return
+        before, self._steps = self._steps, engine.steps
+        if before != self._steps:
+            return
+        if engine.is_amid_stint:
+            self._settle()
+        else:
+            self._is_pacing = False
+            # One may have begun meanwhile, for which nobody has called.
+            self._is_pacing = engine.is_amid_stint
+
+    def _settle(self) -> None:
+        if self._engine is not None:
+            try:
+                self._engine.settle()
+            except AutocronError as error:
+                self._trouble.tell(error)
+
     def _heed(self, messages: List[Dict[str, Any]]) -> bool:
         """Do as the supervisor says; tell whether to be quick about it."""
         for message in messages:
@@ -356,6 +401,8 @@ class Worker:
                 self._news.append((message["kind"], message["task"]))
                 self._stir()
             elif message["do"] == CUT:
+                # It may be one that has not begun.
+                self._settle()
                 self._interrupter.cut_short(message["task"], message["attempt"])
             else:
                 self._leave()
@@ -393,6 +440,7 @@ class Worker:
                 self._kind.clock,
                 new_id=new_id,
                 waker=SocketWaker(self._folder),
+                logbooks=partial(logged, self._folder),
             )
             for task in operations.hand_back(self._name):
                 logger.warning("task %s (%s) is handed back: its worker has to leave", *_who(task))

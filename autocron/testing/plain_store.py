@@ -35,6 +35,7 @@ class PlainStore(PlainTables):
     swap = _alone(PlainTables.swap)
     get = _alone(PlainTables.get)
     claimable = _alone(PlainTables.claimable)
+    claimable_next = _alone(PlainTables.claimable_next)
     next_due_at = _alone(PlainTables.next_due_at)
     expiring = _alone(PlainTables.expiring)
     taken_by = _alone(PlainTables.taken_by)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import takewhile
 from typing import (
     Callable,
     ContextManager,
@@ -22,7 +23,7 @@ from typing import (
 )
 
 from autocron.core.errors import StoreError
-from autocron.core.task import ALL_QUEUES, Task, TaskState
+from autocron.core.task import ALL_QUEUES, Task, TaskState, is_plain
 from autocron.core.values import changed
 from autocron.ports import Stats
 from autocron.testing.plain_index import DueOrder, Entry, InHand
@@ -237,6 +238,24 @@ class PlainTables(PlainRecords):
             raise undone("look for a due task")
         is_open = None if queues is None and not self._paused else self._open(queues)
         return self._due.claimable(now, is_open)
+
+    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+        """Return the waiting tasks to run after one that was claimed just now, in order.
+
+        Looks at all tasks: who claims several at once is a process, with a database.
+        """
+        if self._journal.is_undone:
+            raise undone("look for the next due tasks")
+        alike = [
+            task
+            for task in self._tasks.values()
+            if task.state is _WAITING and task.after is None and task.priority == claimed.priority
+        ]
+        if any(task.queue != claimed.queue for task in alike):
+            return []
+        due = [task for task in alike if claimed.run_at <= task.run_at <= now]
+        due.sort(key=lambda task: (task.run_at, self._ages[task.id]))
+        return list(takewhile(is_plain, due[: max(limit, 0)]))
 
     def next_due_at(
         self, after: datetime, queues: Optional[Sequence[str]] = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import time
 
 import pytest
 
+from autocron.shell.launch import spawn_worker
 from tests.processes.world import TASKS, World, eventually, is_alive
 
 DEADLY = (
@@ -97,6 +100,21 @@ def test_when_the_supervisor_is_killed_a_worker_starts_the_next(world: World) ->
         # Nobody calls meanwhile, so it is none of the application's doing.
         world.await_supervisor(other_than=first)
         world.await_workers(other_than=old)
+
+
+def test_so_does_one_to_which_it_had_not_said_a_word(world: World) -> None:
+    application = world.application()
+    (old,) = world.await_workers()
+    application.ask("tasks.pid().get(60)")
+    first = world.await_supervisor()
+    world.kill(first, old)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wake:
+        recruit = spawn_worker(sys.executable, world.database, "recruit", wake)
+        # Its end of the channel is closed with it.
+        recruit.connection.close()
+    world.await_supervisor(other_than=first)
+    assert recruit.process.wait(60) == 0
+    assert application.ask("tasks.pid().get(60)") != old
 
 
 def test_the_task_in_hand_of_a_killed_supervisors_worker_is_not_run_twice(world: World) -> None:

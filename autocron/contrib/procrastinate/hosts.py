@@ -82,6 +82,9 @@ class ManyHosts:
         """Tell whether a worker of this name is, or was, one of this host."""
         return host_in(worker) == host_of(self._folder)
 
+    def logbook(self, worker: str) -> None:
+        """There is none: a ticket brings one task."""
+
     def feed(
         self, store: KeptStore, queues: Optional[Sequence[str]], stir: Callable[[], None]
     ) -> Feed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.events import Released, Succeeded
 from autocron.core.machine import apply
@@ -239,6 +239,54 @@ def check_a_held_task_is_out_of_the_way(make_store: Callable[[], Store]) -> None
     store.close()
 
 
+def check_what_follows_is_what_would_be_next(make_store: Callable[[], Store]) -> None:
+    """After a claim, ``claimable_next`` gives what would be claimable next, or less of it."""
+    store = make_store()
+    _add(
+        store,
+        *(a_task(f"plain {number}", number - 9) for number in range(4)),
+        a_task("low", -99, priority=-1),
+        a_task("limited", -4, lock="A"),
+        a_task("behind it", -3),
+    )
+    head = store.claimable(NOW)
+    assert head is not None
+    running = claimed(store, head)
+    order = ["plain 1", "plain 2", "plain 3"]
+    for limit in (0, 1, 2, 3, 9):
+        found = ids(store.claimable_next(running, NOW, limit))
+        expect(found, order[:limit][: len(found)], f"what follows, {limit} at most")
+    found = ids(store.claimable_next(running, NOW - timedelta(seconds=7.5), 9))
+    expect(found, order[:1][: len(found)], "what follows of what is due")
+    store.add(a_task("other", -99, queue="other"))
+    expect(store.claimable_next(running, NOW, 9), [], "while another queue has the same priority")
+    store.close()
+
+
+def check_only_what_is_plain_follows(make_store: Callable[[], Store]) -> None:
+    """It ends before a task that has a lock, a rate key or a unique key, expires or is held."""
+    reasons: Tuple[Mapping[str, Any], ...] = (
+        {"lock": "A"},
+        {"rate_key": "R"},
+        {"unique": "U"},
+        {"expires_at": NOW + timedelta(seconds=9)},
+        {"after": "another"},
+        {"run_at": NOW + _MICROSECOND},
+    )
+    for reason in reasons:
+        store = make_store()
+        _add(store, a_task("1", -9), a_task("2", -8), a_task("4", -6))
+        store.add(replace(a_task("3", -7), **reason))
+        head = store.claimable(NOW)
+        assert head is not None
+        running = claimed(store, head)
+        is_passed = "after" in reason or "run_at" in reason
+        order = ["2", "4"] if is_passed else ["2"]
+        found = ids(store.claimable_next(running, NOW, 9))
+        expect(found, order[: len(found)], f"what follows with {reason}")
+        store.close()
+
+
 LANE_CHECKS: Tuple[StoreCheck, ...] = (
     check_claimable_selects_by_queue,
     check_queues_share_one_order,
@@ -251,4 +299,6 @@ LANE_CHECKS: Tuple[StoreCheck, ...] = (
     check_an_expired_task_is_passed_over,
     check_expiring_gives_the_first_to_expire,
     check_a_held_task_is_out_of_the_way,
+    check_what_follows_is_what_would_be_next,
+    check_only_what_is_plain_follows,
 )

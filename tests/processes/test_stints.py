@@ -1,0 +1,204 @@
+"""Workers that claim several tasks at once: killed amid them, held up by one, told to leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from typing import Any, List
+
+import pytest
+
+from tests.processes.world import TASKS, Application, World, eventually
+
+SHORT = (
+    TASKS
+    + """
+import signal
+
+@autocron.delay
+def note(number):
+    mark("ran", number)
+    return number
+
+@autocron.delay
+def note_or_die(number, last):
+    mark("ran", number)
+    if number == last and not (HERE / "died").exists():
+        (HERE / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+@autocron.delay
+def note_or_hold(number, at):
+    mark("ran", number)
+    if number == at:
+        mark("holds")
+        pass_gate("it")
+    return number
+
+@autocron.delay
+def note_or_wait_for(number, at, behind):
+    mark("ran", number)
+    if number == at:
+        for _ in range(12000):
+            if (HERE / "ids").exists():
+                break
+            time.sleep(0.01)
+        ids = (HERE / "ids").read_text().split()
+        return autocron.get_result(ids[behind]).get(60)
+    return number
+"""
+).replace("from shared import mark", "from shared import HERE, mark")
+
+COUNT = 200
+
+
+def begun(world: World, workers: int = 1) -> Application:
+    """Start an application whose queue is paused, so that what is called waits together."""
+    world.write("tasks.py", SHORT)
+    world.write_app(options=f"workers={workers}, durability='normal'")
+    application = world.application()
+    # So that it is known to be short.
+    assert application.ask("[tasks.note(-1).get(60), tasks.note_or_die(-1, 0).get(60)]") == [-1, -1]
+    assert application.ask("tasks.note_or_hold(-1, 0).get(60)") == -1
+    assert application.ask("tasks.note_or_wait_for(-1, 0, 0).get(60)") == -1
+    world.store.put_paused("default", True)
+    return application
+
+
+def resume(world: World, application: Application) -> None:
+    world.store.put_paused("default", False)
+    # Wakes.
+    application.do("tasks.note(-2)")
+
+
+def how_often(world: World) -> Counter[int]:
+    ran: List[int] = [int(mark.words[1]) for mark in world.marks("ran")]
+    return Counter(number for number in ran if number >= 0)
+
+
+@pytest.mark.parametrize("last", [0, 1, 40, 97, COUNT - 1])
+def test_a_kill_amid_a_stint_runs_again_only_what_was_under_way(world: World, last: int) -> None:
+    application = begun(world)
+    call = f"tasks.note_or_die.starmap([(n, {last}) for n in range({COUNT})])"
+    application.do(f"results = {call}")
+    resume(world, application)
+    assert application.ask("results.get(60)") == list(range(COUNT))
+    assert how_often(world) == {n: 1 + (n == last) for n in range(COUNT)}
+    tasks = [world.task(task_id) for task_id in application.ask("[r.id for r in results]")]
+    assert [(task.deaths, task.attempt) for task in tasks] == [
+        (int(n == last), 1 + (n == last)) for n in range(COUNT)
+    ]
+
+
+def test_what_is_behind_one_that_takes_long_is_run_by_another(world: World) -> None:
+    application = begun(world, workers=2)
+    world.await_workers(count=2)
+    at = 50
+    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
+    resume(world, application)
+    (holds,) = world.await_marks("holds")
+    ids = application.ask("[r.id for r in results]")
+    others = [task_id for number, task_id in enumerate(ids) if number != at]
+    eventually(
+        lambda: all(world.task(task_id).state.value == "succeeded" for task_id in others),
+        "all but one have ended, and are stored",
+    )
+    held = world.task(ids[at])
+    assert (held.state.value, held.result) == ("running", None)
+    world.open_gate("it")
+    assert application.ask("results.get(60)") == list(range(COUNT))
+    assert set(how_often(world).values()) == {1}
+    assert len({mark.pid for mark in world.marks("ran")}) == 2
+    assert holds.pid in world.workers
+
+
+def test_one_may_wait_for_another_of_its_stint(world: World) -> None:
+    application = begun(world, workers=2)
+    world.await_workers(count=2)
+    at, behind = 60, 63
+    application.do(
+        f"results = tasks.note_or_wait_for.starmap([(n, {at}, {behind}) for n in range({COUNT})])"
+    )
+    ids = application.ask("[r.id for r in results]")
+    (world.folder / "ids").write_text("\n".join(ids))
+    resume(world, application)
+    expected = [behind if n == at else n for n in range(COUNT)]
+    assert application.ask("results.get(60)") == expected
+    assert set(how_often(world).values()) == {1}
+
+
+def test_cancelling_what_is_behind_a_long_one_is_final(world: World) -> None:
+    application = begun(world)
+    at = 50
+    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
+    resume(world, application)
+    world.await_marks("holds")
+    ids = application.ask("[r.id for r in results]")
+    for number in range(at + 1, at + 4):
+        assert application.ask(f"results[{number}].cancel(kill=True)")
+        world.await_task(ids[number], "cancelled")
+    world.open_gate("it")
+    eventually(lambda: world.task(ids[-1]).state.value == "succeeded", "the last one has ended")
+    assert sorted(how_often(world)) == [n for n in range(COUNT) if not at < n < at + 4]
+    # It was not ended for them.
+    assert world.task(ids[at]).state.value == "succeeded"
+    assert len({mark.pid for mark in world.marks("ran")}) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_supervisor_runs_nothing_twice(world: World, how: int) -> None:
+    application = begun(world)
+    application.do(f"results = tasks.note.map(range({COUNT}))")
+    resume(world, application)
+    world.await_marks("ran", str(COUNT // 4))
+    supervisor = world.await_supervisor()
+    if how == signal.SIGKILL:
+        world.kill(supervisor)
+    else:
+        os.kill(supervisor, how)
+    assert application.ask("results.get(60)") == list(range(COUNT))
+    assert set(how_often(world).values()) == {1}
+
+
+def test_everything_is_killed_amid_stints_and_started_again(world: World) -> None:
+    application = begun(world, workers=2)
+    application.do(f"results = tasks.note.map(range({5 * COUNT}))")
+    ids = application.ask("[r.id for r in results]")
+    resume(world, application)
+    world.await_marks("ran", str(COUNT))
+    world.kill(application.pid, world.supervisor, *world.workers)
+    ran = how_often(world)
+    assert len(ran) < 5 * COUNT
+    again = world.application()
+    eventually(
+        lambda: all(world.task(task_id).state.value == "succeeded" for task_id in ids), "all ended"
+    )
+    repeated = [number for number, times in how_often(world).items() if times > 1]
+    # At most what each of the two had under way.
+    assert len(repeated) <= 2
+    again.end()
+
+
+def test_the_list_of_workers_says_what_each_has_in_hand(world: World) -> None:
+    application = begun(world)
+    at = 50
+    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
+    resume(world, application)
+    world.await_marks("holds")
+    ids = application.ask("[r.id for r in results]")
+    command = [sys.executable, "-m", "autocron", world.database, "--info", "--json"]
+
+    def look() -> Any:
+        said = subprocess.run(command, env=world.environment, stdout=subprocess.PIPE, check=True)
+        (worker,) = json.loads(said.stdout)["info"]["workers"]
+        return worker if worker["claimed"] == 1 else None
+
+    worker = eventually(look, "what is behind it is given back")
+    assert worker["task"]["id"] == ids[at]
+    world.open_gate("it")
+    assert application.ask("results.get(60)") == list(range(COUNT))
