@@ -10,23 +10,19 @@ from __future__ import annotations
 import math
 import threading
 from datetime import datetime, timedelta
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.events import Claimed, Progressed
 from autocron.core.machine import apply
 from autocron.core.outcome import Outcome, Returned, after_attempt, after_hand_back
-from autocron.core.settings import Settings
 from autocron.core.task import Task, is_plain
 from autocron.core.values import changed, row_of
-from autocron.firing import CronTicker
-from autocron.operations import PURGE_BATCH, Change, Operations, releases
+from autocron.housekeeping import House, earlier
+from autocron.operations import Change, Operations, releases
 from autocron.ports import Clock, Invoker, Logbook, Logbooks, Observer, Store, Waker, Zones
 from autocron.stint import Stint
 
-PURGE_EVERY_SECONDS = 30.0
-# Below this a difference between the two clocks is measurement and slewing, not a step.
-CLOCK_STEP_SECONDS = 1.0
 # What a task tells of its progress more often than this is stored together.
 PROGRESS_PAUSE_SECONDS = 0.1
 
@@ -78,10 +74,11 @@ class Engine(Operations):
         observer: Is told what happened to tasks, once it is stored.
         logbook: Where it notes what it does with tasks; without one it claims one at a time.
         logbooks: Those of all workers; see :class:`autocron.operations.Operations`.
-    """
 
-    #: How often who keeps house looks for what was kept long enough.
-    purge_every = timedelta(seconds=PURGE_EVERY_SECONDS)
+    Attributes:
+        house: What is done on time, if it keeps house.
+        steps: How many attempts it has ended.
+    """
 
     def __init__(
         self,
@@ -124,11 +121,7 @@ class Engine(Operations):
         self.steps = 0
         self._told_at = -math.inf
         self._untold: Optional[str] = None
-        self._ticker = CronTicker(store, zones, self) if keeps_house else None
-        self._purge_at: Optional[datetime] = None
-        self._clock_offset: Optional[float] = None
-        self._stored_settings: Mapping[str, str] = {}
-        self._settings = Settings()
+        self.house = House(self, zones) if keeps_house else None
 
     # -- the step ---------------------------------------------------------------------------
 
@@ -146,8 +139,8 @@ class Engine(Operations):
         """
         fired: Tuple[Task, ...] = ()
         next_at: Optional[datetime] = None
-        if self._ticker is not None:
-            fired, next_at = self._keep_house(self._ticker)
+        if self.house is not None:
+            fired, next_at = self.house.keep()
         if self._invoker is None:
             return _row((fired, None, None, next_at, None))
         claimed = finished = trouble = None
@@ -161,7 +154,7 @@ class Engine(Operations):
             next_at = self.clock.now()
         elif claim:
             due_at = self.store.next_due_at(self.clock.now(), self._queues)
-            next_at = _earlier(next_at, due_at)
+            next_at = earlier(next_at, due_at)
         return _row((fired, claimed, finished, next_at, trouble))
 
     @property
@@ -420,40 +413,3 @@ class Engine(Operations):
             starts = [now, *self.store.starts(rate_key, rate.count - 1)]
             until_at = now + timedelta(seconds=rate.seconds)
             self.store.put_start(rate_key, now, until_at, rate.free_at(starts))
-
-    # -- keeping house ----------------------------------------------------------------------
-
-    def _keep_house(self, ticker: CronTicker) -> Tuple[Tuple[Task, ...], Optional[datetime]]:
-        now = self.clock.now()
-        stepped_seconds = self._follow_clock(now)
-        settings = self.store.settings()
-        if settings is not self._stored_settings and settings != self._stored_settings:
-            self._stored_settings, self._settings = settings, Settings.read(settings)
-        fired = ticker.tick(now, self._stored_settings, stepped_seconds)
-        if fired and self._observer is not None:
-            self._tell_all([("enqueued", task) for task in fired])
-        expires_at = self.expire(now)
-        if self._purge_at is None or now >= self._purge_at or stepped_seconds:
-            # A full batch means that there is more, so the next step goes on with it.
-            full = self._purge(self._settings, now) >= PURGE_BATCH
-            self._purge_at = now if full else now + self.purge_every
-        return fired, _earlier(expires_at, _earlier(self._purge_at, ticker.next_at))
-
-    def _follow_clock(self, now: datetime) -> float:
-        """Move elapsed delays along with a stepped wall clock; return the step in seconds."""
-        offset = now.timestamp() - self.clock.monotonic()
-        if self._clock_offset is None:
-            self._clock_offset = offset
-            return 0.0
-        stepped_seconds = offset - self._clock_offset
-        if abs(stepped_seconds) < CLOCK_STEP_SECONDS:
-            return 0.0
-        self.store.shift(stepped_seconds)
-        self._clock_offset = offset
-        return stepped_seconds
-
-
-def _earlier(first: Optional[datetime], second: Optional[datetime]) -> Optional[datetime]:
-    if first is None or second is None:
-        return second if first is None else first
-    return second if second < first else first

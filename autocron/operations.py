@@ -303,9 +303,10 @@ class Operations:
 
     def purge(self) -> int:
         """Remove what was kept long enough; see :meth:`autocron.ports.Backend.purge`."""
-        return self._purge(Settings.read(self.store.settings()), self.clock.now())
+        return self.purge_by(Settings.read(self.store.settings()), self.clock.now())
 
-    def _purge(self, settings: Settings, now: datetime) -> int:
+    def purge_by(self, settings: Settings, now: datetime) -> int:
+        """Do the same by settings, and at an instant, that are known."""
         before = now - timedelta(seconds=settings.result_ttl)
         removed = self.store.purge(TaskState.SUCCEEDED, before, PURGE_BATCH)
         removed += self.store.purge(TaskState.CANCELLED, before, PURGE_BATCH - removed)
@@ -417,6 +418,11 @@ class Operations:
             return []
         followers = follow(self.store, after, self.clock.now())
         return [("cancelled" if task.state.is_final else "", task) for task in followers]
+
+    def tell_enqueued(self, tasks: Sequence[Task]) -> None:
+        """Tell the observer of tasks that were stored."""
+        if self._observer is not None:
+            self._tell_all([("enqueued", task) for task in tasks])
 
     def _tell(self, kind: str, task: Task) -> None:
         if self._observer is not None and kind:

@@ -38,7 +38,7 @@ from autocron.core.machine import apply
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import TaskState
-from autocron.engine import PURGE_EVERY_SECONDS
+from autocron.housekeeping import PURGE_EVERY_SECONDS
 from spec.benches import Bench, FailingStore, work
 from spec.strategies import examples
 from spec.tables import table

@@ -25,8 +25,8 @@ from autocron.core.errors import StoreError
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import Message, new_task
-from autocron.engine import PURGE_BATCH
 from autocron.firing import SCHEDULES_VERSION, SERVICE
+from autocron.operations import PURGE_BATCH
 from spec.benches import Bench, FailingStore, work
 from spec.strategies import examples
 from spec.tables import table

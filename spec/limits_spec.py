@@ -36,7 +36,7 @@ from autocron.core.outcome import Raised, after_attempt
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, Failure, Message, TaskState
-from autocron.engine import PURGE_BATCH
+from autocron.operations import PURGE_BATCH
 from spec.benches import Bench, work
 from spec.zones import at
 

@@ -25,10 +25,16 @@ ARROWS = {
     # sequences
     "autocron.engine": {
         "autocron.core",
-        "autocron.firing",
+        "autocron.housekeeping",
         "autocron.operations",
         "autocron.ports",
         "autocron.stint",
+    },
+    "autocron.housekeeping": {
+        "autocron.core",
+        "autocron.firing",
+        "autocron.operations",
+        "autocron.ports",
     },
     "autocron.stint": {"autocron.core"},
     "autocron.firing": {"autocron.core", "autocron.operations", "autocron.ports"},

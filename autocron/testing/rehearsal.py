@@ -306,9 +306,8 @@ class SessionEngine(Engine):
 
     def next_event_at(self) -> Optional[datetime]:
         """Return when a task or an occurrence is next due; to clean up is no event."""
-        ticker = self._ticker
         due_at = self.store.next_due_at(self.clock.now())
-        occurrence_at = None if ticker is None else ticker.next_at
+        occurrence_at = None if self.house is None else self.house.next_occurrence_at
         return min((at for at in (due_at, occurrence_at) if at is not None), default=None)
 
     def enqueue(self, message: Message) -> Task:

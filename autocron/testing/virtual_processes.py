@@ -20,7 +20,11 @@ class House(Engine):
 
     recorder: Recorder
     step: Callable[..., Tick]
-    purge_every = timedelta(seconds=PURGE_WITHIN_SECONDS)
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        if self.house is not None:
+            self.house.purge_every = timedelta(seconds=PURGE_WITHIN_SECONDS)
 
     def store_occurrence(
         self, schedule: Schedule, moved: Schedule, message: Message, unless_active: bool
@@ -42,15 +46,18 @@ class House(Engine):
         Returns:
             The instant; None if nothing is to come.
         """
-        next_at = None if self._ticker is None else self._ticker.next_at
-        if next_at is not None and next_at - now < self.purge_every:
+        house = self.house
+        if house is None:
+            return None
+        next_at = house.next_occurrence_at
+        if next_at is not None and next_at - now < house.purge_every:
             return next_at
-        if last_end_at is None or self._purge_at is None:
+        if last_end_at is None or house.purge_at is None:
             return next_at
-        keep = timedelta(seconds=self._settings.result_ttl)
-        if last_end_at + keep < self._purge_at - self.purge_every:
+        keep = timedelta(seconds=house.settings.result_ttl)
+        if last_end_at + keep < house.purge_at - house.purge_every:
             return next_at
-        purge_at = self._purge_at + keep
+        purge_at = house.purge_at + keep
         return purge_at if next_at is None or purge_at < next_at else next_at
 
 

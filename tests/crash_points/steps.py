@@ -18,7 +18,7 @@ BEFORE, AFTER = "before", "after"
 Look = Callable[[str, str], None]
 
 # Of the engine these; and of the shell all but those that stand apart.
-ENGINE = {"calls", "engine", "firing", "followers", "operations"}
+ENGINE = {"calls", "engine", "firing", "followers", "housekeeping", "operations", "stint"}
 # Modules of the shell that make no step of a process, and why.
 APART = {
     "shell.admin": "the command line",

@@ -79,6 +79,13 @@ Operations.reclaim = lambda self, worker, charged, timed_out=False: plain(
     self, worker, True, timed_out)
 """,
     ),
+    "unlogged": Plant(
+        "nobody reads the logbook of a dead worker, so what had ended amid a stint runs again",
+        """
+from autocron.shell import supervisor
+supervisor.logged = lambda folder, worker: None
+""",
+    ),
     "orphan": Plant(
         "a worker does not notice that its supervisor is gone",
         """
