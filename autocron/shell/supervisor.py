@@ -325,7 +325,12 @@ class Supervisor:
             and late.cancel_asked_at is None
             and late.policy.timeout_seconds is not None
         )
+        known = logged(self._folder, name)
+        begun = None if known is None else {task_id for task_id, _ in known.begun}
         for task in engine.reclaim(name, charged, timed_out, how):
+            if begun is not None and (task.id not in begun or task.state is TaskState.SUCCEEDED):
+                # Of a stint only one was under way.
+                continue
             logger.warning(
                 "the worker %s is gone%s; its task %s (%s) is now %s",
                 name,

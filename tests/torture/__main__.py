@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, help="and so many accepted calls")
     parser.add_argument("--runs", type=int, default=1, help="so many runs, each with the next seed")
     parser.add_argument("--often", choices=KINDS, help="do this as often as all else together")
+    parser.add_argument(
+        "--mix", choices=("torture", "brief"), help="many short tasks, or some of all"
+    )
     parser.add_argument("--plant", choices=PLANTS, help=f"plant a bug on purpose. {plants}")
     parser.add_argument("--keep", type=Path, help="an empty folder for what a run leaves behind")
     options = parser.parse_args()
@@ -57,7 +60,7 @@ def main() -> int:
 
 
 def _terms(options: argparse.Namespace) -> Terms:
-    given = {name: getattr(options, name) for name in ("seconds", "kills", "tasks", "often")}
+    given = {name: getattr(options, name) for name in ("seconds", "kills", "tasks", "often", "mix")}
     terms = SHORT if options.short else LONG
     return terms._replace(**{name: value for name, value in given.items() if value is not None})
 
@@ -93,7 +96,7 @@ def _show(found: Dict[str, Any], options: argparse.Namespace) -> None:
             print(f"    and {len(found['broken']) - _AT_MOST_SHOWN} more")
     again = f"python -m tests.torture --seed {found['seed']}"
     again += " --short" if options.short else ""
-    for name in ("seconds", "kills", "tasks", "often", "plant"):
+    for name in ("seconds", "kills", "tasks", "often", "mix", "plant"):
         given = getattr(options, name)
         again += f" --{name} {shlex.quote(str(given))}" if given is not None else ""
     print(f"  again: {again}", flush=True)

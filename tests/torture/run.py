@@ -41,7 +41,7 @@ def torture(
         count=APPLICATIONS,
         workers=WORKERS,
         seed=seed,
-        mix="torture",
+        mix=terms.mix,
         window=terms.window,
         pause_seconds=terms.pause_seconds,
         plant=plant,

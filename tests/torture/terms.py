@@ -17,6 +17,7 @@ class Terms(NamedTuple):
         pause_seconds: How long a process of the application rests after twenty calls.
         patience_seconds: So long work may take to go on, before that is called broken.
         often: What is done more often than usual: as often as all else together.
+        mix: Of which tasks: ``"torture"`` is some of all kinds, ``"brief"`` many that are short.
         is_timed: Whether it is held to the times that are promised, or they are only told.
     """
 
@@ -29,6 +30,7 @@ class Terms(NamedTuple):
     patience_seconds: float
     is_timed: bool
     often: Optional[str] = None
+    mix: str = "torture"
 
 
 # As much as a machine can bear, for so many seconds as one likes.

@@ -25,11 +25,14 @@ TORTURE = {
     "later": 50,
     "fan": 20,
     "gather": 10,
+    "swarm": 15,
     "long": 5,
     "crash": 0.2,
 }
+# Workers claim several of them at once, and are killed amid them.
+BRIEF = {"swarm": 500, "nap": 20, "flaky": 20, "gather": 10, "long": 2, "crash": 0.5}
 LOAD = {"nap": 20, "compute": 100, "later": 20, "fan": 10}
-WEIGHTS = {"torture": TORTURE, "load": LOAD}[mix]
+WEIGHTS = {"torture": TORTURE, "brief": BRIEF, "load": LOAD}[mix]
 NAMES = ("noop", *WEIGHTS)
 SHARES = (1000 - sum(WEIGHTS.values()), *WEIGHTS.values())
 
@@ -47,6 +50,9 @@ def call(kind):
     if kind == "gather":
         naps = chores.nap.map([0.001] * chance.randrange(2, 10), then=chores.total)
         return [*naps, naps.callback]
+    if kind == "swarm":
+        # Many short ones, which workers claim several at once.
+        return list(chores.brief.map(range(chance.randrange(20, 50))))
     if kind == "long":
         return [chores.long(chance.uniform(0.3, 1.2))]
     return [getattr(chores, kind)()]
@@ -96,7 +102,7 @@ if __name__ == "__main__":
     autocron.start(database, workers=int(workers))
     note("started", who)
     note("stopped", who, enqueue())
-    if who == "0" and mix == "torture":
+    if who == "0" and mix != "load":
         while not exists("probe"):
             time.sleep(0.05)
         probe()
