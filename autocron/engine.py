@@ -167,6 +167,11 @@ class Engine(Operations):
         """Whether tasks are claimed behind the one in hand, or have ended and are not stored."""
         return bool(self._stint)
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether something has ended and is not stored."""
+        return bool(self._stint.kept)
+
     def settle(self) -> None:
         """Store what has ended, and give back what has not begun; for any thread.
 

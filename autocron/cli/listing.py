@@ -112,6 +112,8 @@ def _local_rows(overview: Overview, now: datetime) -> List[List[str]]:
     for worker in processes.workers:
         task = worker.task
         doing = "idle" if task is None else f"{task.name} {lasting(task.started_at, now)}"
+        if worker.claimed > 1:
+            doing += f", {worker.claimed - 1} more behind it"
         where = "" if worker.queues is None else f" (queues {', '.join(worker.queues)})"
         rows.append(["", f"pid {worker.pid}{where}  {doing}".rstrip()])
     return rows

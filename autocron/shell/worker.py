@@ -253,6 +253,9 @@ class Worker:
                 self._trouble.tell(tick.trouble)
                 self._sleep(_TROUBLE_PAUSE_SECONDS, for_work=False)
             elif tick.claimed is not None:
+                if engine.has_kept:
+                    # It was claimed with one before it.
+                    continue
                 if engine.is_amid_stint:
                     self._pace(engine)
                 if self._leaves_to_newer(engine, code):

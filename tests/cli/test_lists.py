@@ -13,6 +13,8 @@ from autocron.cli import main
 from autocron.core import pickled
 from autocron.core.events import Cancelled, Claimed, Succeeded
 from autocron.core.machine import apply
+from autocron.shell.logbook import FileLogbook
+from autocron.shell.ownership import RunFolder, acquire
 from autocron.shell.sqlite import SQLiteStore
 
 TASK_KEYS = {
@@ -76,6 +78,25 @@ class TestInfo:
         shop.call("add", 1, 2)
         shop.engine.tick()
         assert "1 running of a worker that is gone" in run(capsys, "shop.db")[1]
+
+    def test_tells_which_of_several_tasks_a_worker_has_in_hand(self, shop, capsys):
+        folder = RunFolder(str(shop.path))
+        folder.make()
+        running = []
+        for number in range(3):
+            task = shop.call("add", number, number)
+            running.append(apply(task, Claimed("w1", task.run_at)))
+            assert shop.store.swap(task, running[-1])
+        FileLogbook(folder.logbook("w1")).note(running[1])
+        lock = acquire(folder.worker("w1"))
+        try:
+            out = run(capsys, "shop.db")[1]
+            (worker,) = document(capsys, "shop.db")["info"]["workers"]
+        finally:
+            lock.release()
+        assert ", 2 more behind it\n" in out
+        assert "of a worker that is gone" not in out
+        assert (worker["task"]["id"], worker["claimed"]) == (running[1].id, 3)
 
     def test_has_a_stable_shape_as_json(self, shop, capsys):
         shop.plan()
