@@ -172,27 +172,33 @@ class Engine(Operations):
         """Whether something has ended and is not stored."""
         return bool(self._stint.kept)
 
-    def settle(self) -> None:
+    def settle(self, waits: bool = True) -> None:
         """Store what has ended, and give back what has not begun; for any thread.
 
         For who sees that the task in hand takes longer than was to be expected, or wants what is
         claimed behind it to be as stored.
 
+        Arguments:
+            waits: False to leave it if the stint is being stored in this moment.
+
         Raises:
             StoreError: It can not be stored; then all is as it was.
         """
         stint = self._stint
-        with self._turn:
+        if not self._turn.acquire(blocking=waits):
+            return
+        try:
             if not stint:
                 return
             with self.store.transaction():
                 changes = self._store_kept()
-                self._give_back_ahead()
-            given_back = len(stint.ahead)
+                given_back = self._give_back_ahead()
             stint.kept.clear()
             stint.ahead.clear()
             # The hooks are user code, and hear of it where tasks run.
             self._settled += changes
+        finally:
+            self._turn.release()
         for _ in range(given_back):
             self.wake()
 

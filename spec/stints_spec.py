@@ -24,8 +24,10 @@ Who has no logbook (``run_pending()``, the simulator, workers on PostgreSQL) cla
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -428,6 +430,27 @@ class DescribeATaskThatTakesLonger:
         work(engine)
         assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, TaskState.CANCELLED]
         assert yard.ran == [0, 1]
+
+    def it_may_be_left_to_who_is_storing_it_already(self, yard):
+        tried = []
+
+        class BusyStore(FailingStore):
+            @contextmanager
+            def transaction(self):
+                with self._store.transaction():
+                    thread = Thread(target=engine.settle, kwargs={"waits": False})
+                    thread.start()
+                    thread.join(60)
+                    tried.append(thread.is_alive())
+                    yield
+
+        store = FailingStore(yard.bench.store)
+        engine, tasks = yard.in_stint(2, store=store)
+        engine.store = BusyStore(yard.bench.store)
+        work(engine)
+        assert tried
+        assert not any(tried)
+        assert yard.states(tasks) == [SUCCEEDED] * 2
 
 
 class DescribeLeaving:

@@ -380,16 +380,17 @@ class Worker:
         if before != self._steps:
             return
         if engine.is_amid_stint:
-            self._settle()
+            # What is being stored is seen to; and this thread has others to listen to.
+            self._settle(waits=False)
         else:
             self._is_pacing = False
             # One may have begun meanwhile, for which nobody has called.
             self._is_pacing = engine.is_amid_stint
 
-    def _settle(self) -> None:
+    def _settle(self, waits: bool = True) -> None:
         if self._engine is not None:
             try:
-                self._engine.settle()
+                self._engine.settle(waits)
             except AutocronError as error:
                 self._trouble.tell(error)
 
