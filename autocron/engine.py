@@ -285,10 +285,9 @@ class Engine(Operations):
         if (
             not (stint.ahead and claim)
             or not isinstance(outcome, Returned)
-            # What is to be told, or was told of it meanwhile, or waits for it, is stored.
+            # Others wait for it; or it has told its progress, or somebody has changed it meanwhile.
             or task.feeds
             or task.revision != begun.revision
-            or self._untold is not None
             or stint.is_over(now)
         ):
             return None

@@ -30,7 +30,7 @@ from functools import partial
 from threading import Thread
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autocron.core.arguments import dump_call
@@ -151,6 +151,22 @@ class DescribeAStint:
         work(engine)
         yard.calls(*range(20))
         assert (engine.tick().claimed is not None, yard.held()) == (True, 1)
+
+    def it_is_one_task_also_if_another_worker_was_quicker_than_an_idle_one(self, yard):
+        engine, _ = yard.in_stint(3)
+        work(engine)
+        tasks = yard.calls(*"abcd")
+        quicker = [yard.worker("quicker").tick]
+
+        class RacedStore(FailingStore):
+            def swap(self, before, after):
+                while quicker:
+                    quicker.pop()()
+                return self._store.swap(before, after)
+
+        engine.store = RacedStore(yard.bench.store)
+        assert engine.tick().claimed.id == tasks[1].id
+        assert yard.states(tasks) == [RUNNING, RUNNING, WAITING, WAITING]
 
     def it_is_told_of_step_by_step_and_stored_at_its_end(self, yard):
         engine, tasks = yard.in_stint(3)
@@ -457,7 +473,9 @@ class DescribeLeaving:
     def it_ends_the_task_in_hand_and_gives_the_others_back(self, yard):
         engine, tasks = yard.in_stint(4)
         engine.tick()
+        before = yard.bench.wakes.count
         tick = engine.tick(claim=False)
+        assert yard.bench.wakes.count == before + 2
         assert (tick.claimed, engine.in_hand, engine.is_amid_stint) == (None, None, False)
         assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, WAITING, WAITING]
         assert [yard.bench.task(task).attempt for task in tasks] == [1, 1, 0, 0]
@@ -478,7 +496,14 @@ class DescribeLeaving:
 
 class DescribeAKill:
     @examples(60)
-    @given(st.integers(1, 12), st.integers(0, 12), st.booleans(), st.booleans())
+    @given(
+        count=st.integers(1, 12),
+        ended=st.integers(0, 12),
+        within=st.booleans(),
+        charged=st.booleans(),
+    )
+    @example(count=3, ended=0, within=True, charged=True)
+    @example(count=3, ended=2, within=True, charged=True)
     def it_is_told_as_it_was(self, tmp_path_factory, count, ended, within, charged):
         yard = Yard(tmp_path_factory.mktemp("yard"))
         engine, tasks = yard.in_stint(count)
