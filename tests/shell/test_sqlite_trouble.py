@@ -217,6 +217,16 @@ class TestTrouble:
             store.add(a_task("two"))
         assert ids(store.find()) == ["one", "two"]
 
+    def test_several_that_were_refused_undo_their_transaction(self, store):
+        def catch():
+            with store.transaction():
+                store.add(a_task("outer"))
+                several = [a_task("first"), a_task("outer"), a_task("last")]
+                refusal(StoreError, lambda: store.add_all(several), "id is stored already")
+
+        refusal(StoreError, catch, "commit", "undone")
+        assert store.find() == []
+
     def test_a_damaged_file_is_told(self, path):
         with closing(SQLiteStore(path)) as store:
             for number in range(300):
