@@ -65,11 +65,10 @@ class AppCaller:
     ) -> TaskGroup[Any]:
         """Return the results of the tasks of a group, and of the task that follows them."""
         group_id = next((task.group for task in tasks if task.group is not None), None)
-        results: List[TaskResult[Any]] = [TaskResult(task, source) for task in tasks]
         last: Optional[TaskResult[Any]] = None
         if callback is not None:
             last = TaskResult(callback, source)
-        return TaskGroup(group_id, results, source, last)
+        return TaskGroup(group_id, tasks, source, last)
 
     def _message(self, link: Link, args: Tuple[Any, ...], takes_given: bool = False) -> Message:
         codec = self._app.codec

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Callable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from autocron.core.given import given_by_group
 from autocron.core.task import Message, Task, new_task
-from autocron.core.values import changed
+from autocron.core.values import Alike, changed
 from autocron.ports import Store
 
 NewId = Callable[[], str]
+NewIds = Callable[[int], Sequence[str]]
 
 
 def store_call(store: Store, message: Message, new_id: NewId, now: datetime) -> Tuple[Task, bool]:
@@ -38,12 +39,13 @@ def store_calls(
     then: Sequence[Message],
     group: Union[bool, str],
     new_id: NewId,
+    new_ids: NewIds,
     now: datetime,
-) -> Tuple[List[Task], List[Task], List[Task]]:
+) -> Tuple[Sequence[Task], List[Task], Sequence[Task]]:
     """Store several tasks in one transaction; see :meth:`autocron.ports.Backend.enqueue_all`.
 
     Returns:
-        The tasks of ``messages``, those of ``then``, and those of both that are new.
+        The tasks of ``messages``, those of ``then``, and those of ``messages`` that are new.
     """
     group_id = group if isinstance(group, str) else new_id() if group else None
     feeds = bool(then)
@@ -52,8 +54,17 @@ def store_calls(
         return new_task(message, message.id or new_id(), now, group=group_id, feeds=feeds)
 
     with store.transaction():
-        if any(message.unique is not None for message in messages):
+        kinds = [messages.like] if isinstance(messages, Alike) else messages
+        tasks: Sequence[Task]
+        added: Sequence[Task]
+        if any(message.unique is not None for message in kinds):
             tasks, added = _store_each(store, messages, make, now)
+        elif isinstance(messages, Alike):
+            # What a message has of its own, its task has, too.
+            own: Dict[str, Any] = {"id": new_ids(len(messages)), **messages.own}
+            like = changed(messages.like, id=own["id"][0])
+            tasks = added = Alike(make(like), **own)
+            store.add_all(tasks)
         else:
             tasks = added = [make(message) for message in messages]
             store.add_all(tasks)
@@ -68,7 +79,7 @@ def store_calls(
             store.add(task)
             chain.append(task)
             before = task.id
-    return tasks, chain, added + chain
+    return tasks, chain, added
 
 
 def _store_each(

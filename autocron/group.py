@@ -31,19 +31,27 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
     def __init__(
         self,
         group_id: Optional[str],
-        tasks: Sequence[TaskResult[R]],
-        source: Optional[GroupSource],
+        tasks: Sequence[Task],
+        source: GroupSource,
         callback: Optional[TaskResult[Any]] = None,
     ) -> None:
         self.id = group_id
         """The id of the group; see :func:`autocron.get_group`. None where it ran in place."""
         self.callback = callback
         """The result of the task that runs when all have ended; None if there is none."""
-        self._tasks = list(tasks)
+        self._stored = tasks
         self._source = source
+        self._made: Optional[List[TaskResult[R]]] = None
+
+    @property
+    def _tasks(self) -> List[TaskResult[R]]:
+        """Their results, the same each time; made at the first, since many only call."""
+        if self._made is None:
+            self._made = [TaskResult(task, self._source) for task in self._stored]
+        return self._made
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._stored)
 
     def __getitem__(self, place: Any) -> Any:
         return self._tasks[place]
@@ -53,14 +61,14 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
 
     def _refresh(self) -> None:
         """Read what has become of all of them by one query."""
-        if self.id is not None and self._source is not None:
+        if self.id is not None:
             known = {task.id: task for task in self._source.list_group(self.id)}
             for result in self._tasks:
                 if result.id in known:  # not where unique= has given back another call's
                     result.see(known[result.id])
 
     def _is_unfinished(self) -> bool:
-        if self.id is not None and self._source is not None:
+        if self.id is not None:
             for state in (TaskState.RUNNING, TaskState.WAITING):
                 if self._source.list_group(self.id, state, 1):
                     return True
@@ -75,7 +83,7 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
     def progress(self) -> Progress:
         """How many of them have ended, of how many."""
         self._refresh()
-        return Progress(sum(result.is_ready for result in self._tasks), len(self._tasks))
+        return Progress(sum(result.is_ready for result in self._tasks), len(self))
 
     @property
     def failed(self) -> List[TaskResult[R]]:
@@ -105,7 +113,7 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         Returns:
             Whether all have ended; False if the time is over, and the tasks go on.
         """
-        return self._source is None or wait_between(self._pauses(self._source, timeout), timeout)
+        return wait_between(self._pauses(timeout), timeout)
 
     def get(self, timeout: Optional[float] = None) -> List[R]:
         """Wait until all have ended, and return what they returned, in order.
@@ -117,9 +125,8 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
             WaitTimeout: The time is over; the tasks go on.
             TaskFailed, TaskCancelled, ResultExpired: As for :attr:`results`.
         """
-        if self._source is not None:
-            for pause_seconds in self._pauses(self._source, timeout):
-                time.sleep(pause_seconds)
+        for pause_seconds in self._pauses(timeout):
+            time.sleep(pause_seconds)
         return self.results
 
     def __await__(self) -> Generator[Any, None, List[R]]:
@@ -129,16 +136,13 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
     async def _wait_in_loop(self) -> List[R]:
         from autocron.awaiting import pause_between
 
-        if self._source is not None:
-            await pause_between(self._pauses(self._source, None), self._source.clock)
+        await pause_between(self._pauses(None), self._source.clock)
         return self.results
 
-    def _pauses(
-        self, source: GroupSource, timeout: Optional[float]
-    ) -> Generator[float, None, None]:
-        what = f"a group of {len(self._tasks)} tasks"
+    def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
+        what = f"a group of {len(self)} tasks"
         first = self._tasks[0].id if self._tasks else ""
-        return pauses(source, first, lambda: self.is_ready, what, self._status, timeout)
+        return pauses(self._source, first, lambda: self.is_ready, what, self._status, timeout)
 
     def _status(self) -> str:
         progress = self.progress
@@ -153,4 +157,4 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         return sum(result.cancel(kill=kill) for result in self._tasks if result.is_waiting)
 
     def __repr__(self) -> str:
-        return f"<TaskGroup {self.id} of {len(self._tasks)} tasks>"
+        return f"<TaskGroup {self.id} of {len(self)} tasks>"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from itertools import islice
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import Message
-from autocron.core.values import changed
+from autocron.core.values import Alike, changed
 from autocron.options import DelayOptions, Key, check_key, in_utc
 from autocron.registry import TaskFunction
 
@@ -95,8 +96,10 @@ def messages_of(
     calls: Iterable[Tuple[Any, ...]],
     codec: Any,
     zone: Callable[[], tzinfo],
-) -> List[Message]:
+) -> Sequence[Message]:
     """Make the messages of several calls of a function; see :func:`message_of`.
+
+    Where the options are even, they differ in their payloads only.
 
     Arguments:
         known: The task function.
@@ -105,14 +108,17 @@ def messages_of(
         codec: Encodes the arguments.
         zone: Returns the zone in which a datetime without one is meant.
     """
-    messages: List[Message] = []
-    are_even = options.are_even
-    for args in calls:
-        if messages and are_even:
-            messages.append(message_like(messages[0], known, args, {}, codec))
-        else:
-            messages.append(message_of(known, options, args, {}, codec, zone))
-    return messages
+    if not options.are_even:
+        return [message_of(known, options, args, {}, codec, zone) for args in calls]
+    each = iter(calls)
+    # What is wrong with the first is told before what is wrong with the second.
+    likes = [message_of(known, options, args, {}, codec, zone) for args in islice(each, 1)]
+    check, dump, parameters = known.check_call, codec.dump_call, known.parameters
+    payloads = [like.payload for like in likes]
+    for args in each:
+        check(args, {})
+        payloads.append(dump(args, {}, parameters))
+    return Alike(likes[0], payload=payloads) if likes else likes
 
 
 def _expiry(

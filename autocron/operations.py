@@ -21,7 +21,7 @@ from typing import (
     Union,
 )
 
-from autocron.calls import store_call, store_calls
+from autocron.calls import NewId, NewIds, store_call, store_calls
 from autocron.core.errors import InvalidSchedule
 from autocron.core.events import (
     AttemptFailed,
@@ -82,6 +82,7 @@ class Operations:
         store: Where tasks, schedules and settings are kept.
         clock: The source of time.
         new_id: Draws the id of a new task.
+        new_ids: Draws many at once, if that costs less.
         waker: Tells a sleeping worker that something may be due.
         draw: Draws a number evenly from 0 to 1, for the jitter of retries.
         observer: Is told what happened to tasks, once it is stored.
@@ -93,7 +94,8 @@ class Operations:
         store: Store,
         clock: Clock,
         *,
-        new_id: Callable[[], str],
+        new_id: NewId,
+        new_ids: Optional[NewIds] = None,
         waker: Optional[Waker] = None,
         draw: Callable[[], float] = lambda: 0.5,
         observer: Optional[Observer] = None,
@@ -102,10 +104,13 @@ class Operations:
         self.store = store
         self.clock = clock
         self._new_id = new_id
+        self._new_ids = new_ids or (lambda count: [new_id() for _ in range(count)])
         self._waker = waker
         self._draw = draw
         self._observer = observer
         self._logbooks = logbooks
+        # Who may say that nobody listens has none of ten thousand tasks made only to be told.
+        self._listens_to: Callable[[str], bool] = getattr(observer, "listens_to", lambda kind: True)
         # What each schedule's occurrences ask for, and the first task that was made of it.
         self._fired: Dict[str, Tuple[Message, Task]] = {}
 
@@ -134,14 +139,16 @@ class Operations:
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
+        now = self.clock.now()
         tasks, chain, added = store_calls(
-            self.store, messages, then, group, self._new_id, self.clock.now()
+            self.store, messages, then, group, self._new_id, self._new_ids, now
         )
-        if added:
+        if added or chain:
             self.wake()
-        self._tell_all([("enqueued", task) for task in added])
+        if self._listens_to("enqueued"):
+            self._tell_all(("enqueued", task) for task in (*added, *chain))
         return tasks, chain
 
     def fire(

@@ -92,7 +92,10 @@ class Hand(Protocol):
 
 
 class Observer(Protocol):
-    """Is told what happened to tasks, once it is stored; raises nothing."""
+    """Is told what happened to tasks, once it is stored; raises nothing.
+
+    If it has a method ``listens_to``, that tells of a kind whether it is to be told at all.
+    """
 
     def __call__(self, kind: str, task: Task) -> None:
         """Hear that a task was enqueued, started, succeeded, failed, retried, lost, cancelled."""
@@ -193,7 +196,10 @@ class Store(Protocol):
         ...
 
     def add_all(self, tasks: Sequence[Task]) -> None:
-        """Store several new tasks, in their order, all or none."""
+        """Store several new tasks, in their order, all or none.
+
+        Mostly they are :class:`autocron.core.values.Alike`, and a store may be quick about it.
+        """
         ...
 
     def swap(self, before: Task, after: Task) -> bool:
@@ -358,7 +364,7 @@ class Backend(Protocol):
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Store several tasks in one transaction: all of them, or none.
 
         Arguments:

@@ -57,7 +57,7 @@ class Taker(Protocol):
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Take several calls at once, all or none."""
         ...
 

@@ -43,6 +43,8 @@ from autocron.core.errors import (
 from autocron.core.given import given_by_group, load_given
 from autocron.core.progress import Progress
 from autocron.core.task import Message, TaskState, new_task
+from autocron.core.values import Alike
+from autocron.operations import Operations
 from spec.benches import work
 from spec.tables import table
 
@@ -120,6 +122,13 @@ class DescribeMap:
 
         assert asyncio.run(wait()) == ["a", "b", "c"]
 
+    def it_has_one_result_for_each_task(self, session, fetch):
+        group = fetch.map(["a", "b"])
+        assert len({result.id for result in group}) == 2
+        assert [*group][1] is group[1] is group[-1]
+        assert group[0].cancel()
+        assert [result.status for result in group] == ["cancelled", "waiting"]
+
     def it_says_what_it_is_called_with(self, session, fetch):
         with pytest.raises(InvalidTask, match="map: 5 is not iterable; expected what the function"):
             fetch.map(5)
@@ -169,6 +178,21 @@ class DescribeMap:
         assert bench.store.find() == []
         tasks, _ = bench.engine().enqueue_all([message] * 3)
         assert {task.group for task in tasks} == {tasks[0].group} != {None}
+
+    def it_draws_the_ids_of_calls_that_are_alike_at_once(self, bench):
+        operations = Operations(
+            bench.store,
+            bench.clock,
+            new_id=lambda: "group",
+            new_ids=lambda count: [f"of-{count}-{number}" for number in range(count)],
+        )
+        calls = Alike(Message("m:f", "[[],{}]"), payload=["[[1],{}]", "[[2],{}]"])
+        tasks, _ = operations.enqueue_all(calls)
+        assert [(task.id, task.group) for task in tasks] == [
+            ("of-2-0", "group"),
+            ("of-2-1", "group"),
+        ]
+        assert bench.store.find() == list(tasks)
 
     def it_may_have_calls_with_a_unique_key_and_without(self, bench):
         told = []

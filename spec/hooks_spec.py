@@ -134,6 +134,27 @@ class DescribeAHook:
         session.run_pending()
         assert kinds(told) == ["enqueued"] * 2 + ["started", "succeeded"] * 2
 
+    def it_is_not_told_of_many_calls_what_it_does_not_listen_to(self, bench):
+        class Listener:
+            def __init__(self, *kinds):
+                self.kinds = kinds
+                self.told = []
+
+            def listens_to(self, kind):
+                return kind in self.kinds
+
+            def __call__(self, kind, task):
+                self.told.append((kind, task))
+
+        listens, listens_not = Listener("enqueued"), Listener("started")
+        message = Message("m:f", "[[],{}]")
+        for listener in (listens, listens_not):
+            tasks, chain = bench.engine(observer=listener).enqueue_all([message] * 2, [message])
+            assert listener is listens_not or listener.told == [
+                ("enqueued", task) for task in (*tasks, *chain)
+            ]
+        assert listens_not.told == []
+
     def it_has_no_word_for_a_release_and_a_hand_back(self, bench):
         told = []
         engine = bench.engine(observer=lambda kind, task: told.append(kind))

@@ -4,6 +4,9 @@ A task has some 25 fields, and is made and changed several times in its life. ``
 dataclass whose class costs an import little, and with an ``__init__`` that is faster; ``made`` and
 ``changed`` do without one; ``row_of`` makes the named tuples of each step. All are held against
 what ``dataclasses`` and ``NamedTuple`` do: only the time that it takes may tell them apart.
+
+Of thousands of values that differ in one or two fields, as the calls of one ``map`` do, ``Alike``
+keeps just these: it is a sequence of them, each of which is made when it is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import NamedTuple, Optional
 
 import pytest
 
-from autocron.core.values import changed, fields_of, frozen, made, row_of
+from autocron.core.values import Alike, changed, fields_of, frozen, made, row_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,3 +168,25 @@ class DescribeMakingAndChanging:
         assert after == dataclasses.replace(before, count=2, note=None)
         assert type(after) is kind
         assert before == kind("a", 1, "n")
+
+
+class DescribeValuesThatAreAlike:
+    ALIKE = Alike(Quick("a", 1, share=1.0), name=["b", "c", "d"], note=["e", None, "f"])
+    EACH = [Quick("b", 1, "e", 1.0), Quick("c", 1, None, 1.0), Quick("d", 1, "f", 1.0)]
+
+    def it_is_a_sequence_of_them(self):
+        assert list(self.ALIKE) == self.EACH
+        assert len(self.ALIKE) == 3
+        assert self.ALIKE[-1] == self.EACH[-1]
+        with pytest.raises(IndexError):
+            _ = self.ALIKE[3]
+        assert self.EACH[1] in self.ALIKE
+        assert len(Alike(Quick("a", 1), name=[])) == 0
+
+    def it_has_parts_that_are_the_same(self):
+        part = self.ALIKE[1:]
+        assert list(part) == self.EACH[1:]
+        assert (part.like, part.own) == (
+            self.ALIKE.like,
+            {"name": ["c", "d"], "note": [None, "f"]},
+        )

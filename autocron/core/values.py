@@ -11,7 +11,18 @@ that name.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple, Type, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+    cast,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -177,3 +188,26 @@ def changed(value: Value, **changes: Any) -> Value:
     fields = value.__dict__.copy()
     fields.update(changes)
     return made(type(value), fields)
+
+
+class Alike(Sequence[Value]):
+    """Frozen values that differ in a few fields, each of which is made when it is asked for.
+
+    Of ten thousand calls at once the arguments and the ids are kept, and nothing that the garbage
+    collection would have to look at: to make all of them as values took more than to store them.
+
+    Arguments:
+        like: A value of which all others have the other fields.
+        **own: What each of them has in a field; of one field at least, and for all the same number.
+    """
+
+    def __init__(self, like: Value, **own: Sequence[Any]) -> None:
+        self.like = like
+        self.own = own
+
+    def __len__(self) -> int:
+        return len(next(iter(self.own.values())))
+
+    def __getitem__(self, place: Any) -> Any:
+        own = {name: each[place] for name, each in self.own.items()}
+        return Alike(self.like, **own) if type(place) is slice else changed(self.like, **own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import List
 
 from autocron.shell.clock import SystemClock
 
@@ -15,6 +16,15 @@ def new_id() -> str:
     It is opaque, never the same twice, and grows with time, which keeps the index on it compact.
     """
     return f"{_clock.microseconds():014x}{os.urandom(8).hex()}"
+
+
+def new_ids(count: int) -> List[str]:
+    """Draw many ids, in the order in which they grow; together they take a fifth.
+
+    Each has a microsecond of its own, from the present one on.
+    """
+    now, bits = _clock.microseconds(), os.urandom(8 * count).hex()
+    return [f"{now + place:014x}{bits[16 * place : 16 * place + 16]}" for place in range(count)]
 
 
 def draw() -> float:

@@ -14,7 +14,7 @@ from autocron.core.errors import AutocronError
 from autocron.engine import Engine, Tick
 from autocron.operations import Operations
 from autocron.ports import Clock, Logbook, Observer, Waker
-from autocron.shell.chance import draw, new_id
+from autocron.shell.chance import draw, new_id, new_ids
 from autocron.shell.clock import SystemClock
 from autocron.shell.large_log import LargeLog
 from autocron.shell.launch import new_worker_name
@@ -290,6 +290,12 @@ def stored_backend(
 ) -> StoreBackend[Any]:
     """Put a backend on a store, as processes use it that only store calls and read results."""
     operations = Operations(
-        store, kind.clock, new_id=new_id, waker=waker, draw=draw, observer=observer
+        store,
+        kind.clock,
+        new_id=new_id,
+        new_ids=new_ids,
+        waker=waker,
+        draw=draw,
+        observer=observer,
     )
     return kind.backend(store, operations)

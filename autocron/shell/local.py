@@ -90,7 +90,7 @@ class StoreBackend(Generic[Kept]):
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Store several tasks at once; see :meth:`autocron.ports.Backend.enqueue_all`."""
         return self.operations.enqueue_all(messages, then, group=group)
 

@@ -34,7 +34,7 @@ from autocron.core.task import (
     Task,
     TaskState,
 )
-from autocron.core.values import fields_of, made
+from autocron.core.values import Alike, fields_of, made
 from autocron.shell.damage import DamagedRow
 
 Value = TypeVar("Value")
@@ -138,6 +138,9 @@ def added_at_once(
         tasks: The tasks, in their order.
         most: About how many values to return at once.
     """
+    if isinstance(tasks, Alike):
+        yield from _added_alike(tasks, most)
+        return
     columns: Tuple[str, ...] = ()
     values: List[Any] = []
     rest: List[Any] = []
@@ -157,6 +160,20 @@ def added_at_once(
         values += (task.id, task.name, task.payload, *rest)
     if values:
         yield columns, len(values) // len(columns), values
+
+
+def _added_alike(tasks: Alike[Task], most: int) -> Iterator[Tuple[Tuple[str, ...], int, List[Any]]]:
+    """Return the same for tasks that differ in texts that are stored as they are."""
+    columns, values = added(tasks.like)
+    width = len(columns)
+    own = [(columns.index(_FIELD_COLUMNS[name]), each) for name, each in tasks.own.items()]
+    at_once = max(most // width, 1)
+    for start in range(0, len(tasks), at_once):
+        count = min(at_once, len(tasks) - start)
+        rows = values * count
+        for place, each in own:
+            rows[place::width] = each[start : start + count]
+        yield columns, count, rows
 
 
 def changed(before: Task, after: Task) -> Tuple[Tuple[str, ...], List[Any]]:

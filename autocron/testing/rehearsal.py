@@ -320,7 +320,7 @@ class SessionEngine(Engine):
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Store several tasks; see :meth:`autocron.ports.Backend.enqueue_all`."""
         tasks, chain = super().enqueue_all(messages, then, group=group)
         for task in (*tasks, *chain):

@@ -323,7 +323,7 @@ class _Caller(Engine):
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         tasks, chain = super().enqueue_all(messages, then, group=group)
         self._accepted += [task.id for task in (*tasks, *chain)]
         return tasks, chain

@@ -11,7 +11,7 @@ from autocron.contrib.procrastinate.tickets import Tickets
 from autocron.core.errors import InvalidTask
 from autocron.operations import Operations
 from autocron.ports import Observer
-from autocron.shell.chance import draw, new_id
+from autocron.shell.chance import draw, new_id, new_ids
 from autocron.shell.local import StoreBackend
 
 
@@ -49,5 +49,7 @@ def postgres_backend(url: str, observer: Optional[Observer] = None) -> Procrasti
     store = postgres_store(url)
     clock = store.clock
     assert clock is not None
-    operations = Operations(store, clock, new_id=new_id, draw=draw, observer=observer)
+    operations = Operations(
+        store, clock, new_id=new_id, new_ids=new_ids, draw=draw, observer=observer
+    )
     return ProcrastinateBackend(store, operations)

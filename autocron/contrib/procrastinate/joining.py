@@ -91,7 +91,7 @@ class JoinedCalls:
         then: Sequence[Message] = (),
         *,
         group: Union[bool, str] = True,
-    ) -> Tuple[List[Task], List[Task]]:
+    ) -> Tuple[Sequence[Task], List[Task]]:
         """Store several calls; see :meth:`autocron.ports.Backend.enqueue_all`."""
         with self._store.joined(self._connection):
             tasks, chain = self._backend.enqueue_all(messages, then, group=group)

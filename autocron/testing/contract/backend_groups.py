@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 from autocron.core.given import load_given
 from autocron.core.outcome import Outcome, Returned
 from autocron.core.task import MAX_ID_LENGTH, Task
+from autocron.core.values import Alike
 from autocron.ports import Hand
 from autocron.testing.contract.bench import (
     BackendCheck,
@@ -19,7 +20,7 @@ from autocron.testing.contract.bench import (
 from autocron.testing.contract.tools import expect, ids
 
 
-def _states(bench: Bench, tasks: List[Task]) -> List[str]:
+def _states(bench: Bench, tasks: Sequence[Task]) -> List[str]:
     return [stored_task(bench, task).state.value for task in tasks]
 
 
@@ -58,6 +59,26 @@ def check_many_calls_may_bring_their_ids(make_bench: Callable[[], Bench]) -> Non
     expect((ids(tasks), ids(then)), (["one", "two"], ["three"]), "their ids")
     expect([task.group for task in tasks], ["G", "G"], "their group")
     expect(ids(bench.backend.list(group="G")), ["one", "two"], "the group as it is listed")
+    bench.backend.close()
+
+
+def check_calls_that_are_alike_are_stored_as_others(make_bench: Callable[[], Bench]) -> None:
+    """Calls that differ in their payloads only are stored as any others, also with a unique key."""
+    bench = make_bench()
+    alike = Alike(a_message("", priority=7, delay_seconds=60.0), payload=list("01234"))
+    tasks, (last,) = bench.backend.enqueue_all(alike, [a_message("last")])
+    expect(len({*ids(tasks)}), 5, "how many ids they have")
+    expect([task.payload for task in tasks], list("01234"), "the tasks")
+    expect(bench.backend.list(), [*tasks, last], "what is stored")
+    expect({(task.priority, task.elapsed, task.feeds) for task in tasks}, {(7, True, True)}, "each")
+    expect((tasks[0].group, last.after), (tasks[4].group, tasks[0].group), "their group")
+    expect(payloads_run(bench), [], "what is run at first")
+    bench.advance(60.0)
+    expect(payloads_run(bench), [*"01234", "last"], "what is run then")
+    twins, _ = bench.backend.enqueue_all(Alike(a_message("", unique="key"), payload=["a", "b"]))
+    expect([task.payload for task in twins], ["a", "a"], "those with a unique key")
+    own = Alike(a_message(""), id=["one", "two"], payload=["1", "2"])
+    expect(ids(bench.backend.enqueue_all(own)[0]), ["one", "two"], "those that bring their ids")
     bench.backend.close()
 
 
@@ -176,6 +197,7 @@ def check_a_group_is_kept_while_one_of_it_is_needed(make_bench: Callable[[], Ben
 GROUP_CHECKS: Tuple[BackendCheck, ...] = (
     check_many_calls_are_stored_as_one,
     check_many_calls_may_bring_their_ids,
+    check_calls_that_are_alike_are_stored_as_others,
     check_of_many_calls_all_or_none_are_stored,
     check_unique_holds_among_many_calls,
     check_a_chain_runs_one_after_the_other,

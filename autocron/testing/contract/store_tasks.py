@@ -13,6 +13,7 @@ from autocron.core.machine import apply
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import PastAttempt, Task, TaskState
+from autocron.core.values import Alike
 from autocron.ports import Store
 from autocron.testing.contract.tools import (
     FAILURE,
@@ -123,6 +124,14 @@ def check_many_are_stored_at_once(make_store: Callable[[], Store]) -> None:
     expect(store.find(), alike, "what is stored after an id was taken")
     store.add_all([])
     expect(store.find(), alike, "what is stored after nothing was")
+    # The same, said once for all of them.
+    own = {"id": [f"b{number}" for number in range(400)], "payload": [*map(str, range(400))]}
+    store.add_all(Alike(_full_task("like"), **own))
+    like = [replace(_full_task(f"b{number}"), payload=str(number)) for number in range(400)]
+    expect(store.find(), alike + like, "what was stored as alike")
+    taken = Alike(a_task("like"), id=["new", "b7", "newer"])
+    expect_error(StoreError, partial(store.add_all, taken), "an id of these that is taken")
+    expect(store.find(), alike + like, "what is stored after an id of these was taken")
     store.close()
 
 

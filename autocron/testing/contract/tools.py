@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, List, Type
+from typing import Any, Callable, List, Sequence, Type
 
 from autocron.core.events import Claimed
 from autocron.core.machine import apply
@@ -92,6 +92,6 @@ def ended(task_id: str, state: TaskState, finished_at: datetime) -> Task:
     return replace(a_task(task_id), state=state, revision=2, finished_at=finished_at)
 
 
-def ids(tasks: List[Task]) -> List[str]:
+def ids(tasks: Sequence[Task]) -> List[str]:
     """Return the ids of tasks, in their order."""
     return [task.id for task in tasks]
