@@ -126,7 +126,20 @@ def instant(stored: int) -> datetime:
 
 def added(task: Task) -> Tuple[Tuple[str, ...], List[Any]]:
     """Return the columns of a new task that are not as in every task, and their values."""
-    return _differences(_DEFAULTS, task.__dict__)
+    global _added_last
+    fields = task.__dict__
+    rest = _REST_OF(fields)
+    known, columns, values = _added_last
+    if rest == known:
+        # As the task before, which to see takes half as long as to look at each field.
+        at = microseconds(fields["enqueued_at"])
+        run_at = fields["run_at"]
+        due = at if run_at is fields["enqueued_at"] else microseconds(run_at)
+        return columns, [fields["id"], fields["name"], fields["payload"], at, due, *values]
+    columns, found = _differences(_DEFAULTS, fields)
+    if columns[:_OWN] == TASK_COLUMNS[:_OWN]:
+        _added_last = rest, columns, found[_OWN:]
+    return columns, found
 
 
 def added_at_once(
@@ -409,6 +422,9 @@ _STORED_AS: Mapping[str, Callable[[Any], Any]] = {
 }
 # What a task has unless it is said; a field that has to be said differs from whatever is said.
 _DEFAULTS: Fields = fields_of(Task, missing=object())
+# The other fields of a task; and those of the task that was added last, and what is stored of them.
+_REST_OF = itemgetter(*[name for name in _DEFAULTS if name not in TASK_COLUMNS[:_OWN]])
+_added_last: Tuple[Tuple[Any, ...], Tuple[str, ...], List[Any]] = ((), (), [])
 
 
 def schedule_row(schedule: Schedule) -> Row:
