@@ -307,6 +307,39 @@ store.close()
             assert ended_well(running) == "600\n"
         assert is_sound(path)
 
+    def test_forks_among_threads_that_write_leave_children_that_write(self, store):
+        done, written = threading.Event(), threading.Semaphore(0)
+        stored = [0, 0, 0]
+
+        def write(place):
+            while not done.is_set():
+                store.add(a_task(f"{place}-{stored[place]}"))
+                stored[place] += 1
+                written.release()
+                # Threads that are new each time, too.
+                look = threading.Thread(target=store.settings)
+                look.start()
+                look.join()
+
+        threads = [threading.Thread(target=write, args=(place,)) for place in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(15):
+
+                def child(number=number):
+                    store.add(a_task(f"child-{number}"))
+                    return store.get(f"child-{number}").id
+
+                assert in_child(child) == repr(f"child-{number}")
+                for _ in range(3):
+                    assert written.acquire(timeout=PATIENCE_SECONDS)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        assert len(store.find()) == 15 + sum(stored)
+
     def test_a_store_in_memory_is_the_childs_own(self):
         with closing(SQLiteStore(":memory:")) as store:
             store.add(a_task("one"))
