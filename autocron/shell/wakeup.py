@@ -17,6 +17,8 @@ from autocron.shell.ownership import RunFolder
 
 # The path of a Unix socket must fit into sockaddr_un: 108 bytes on Linux, 104 on macOS.
 _LONGEST = 100
+# Whether it can be asked as who this process is, rather than as who has started it.
+_AS_EFFECTIVE = os.access in os.supports_effective_ids
 
 
 class Sent(enum.Enum):
@@ -83,17 +85,25 @@ class Sender:
     def __init__(self, path: str) -> None:
         self._path = path
         self._is_long = len(os.fsencode(path)) > _LONGEST
+        self._is_missing = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
     def send(self) -> Sent:
         """Send one wake-up; never blocks and never raises."""
+        # To see that it still is not there takes 0.7 µs, and 2.4 to be told by an exception.
+        if self._is_missing and not os.access(self._path, os.F_OK, effective_ids=_AS_EFFECTIVE):
+            return Sent.NOBODY
+        self._is_missing = False
         try:
             path = os.readlink(self._path) if self._is_long else self._path
             self._socket.sendto(b"!", path)
         except BlockingIOError:
             return Sent.YES
-        except (FileNotFoundError, ConnectionRefusedError):
+        except FileNotFoundError:
+            self._is_missing = True
+            return Sent.NOBODY
+        except ConnectionRefusedError:
             return Sent.NOBODY
         except OSError as error:
             return Sent.YES if error.errno == errno.ENOBUFS else Sent.UNKNOWN
