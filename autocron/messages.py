@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, T
 
 from autocron.core.errors import InvalidTask
 from autocron.core.task import Message
-from autocron.core.values import Alike, changed
+from autocron.core.values import Alike, made
 from autocron.options import DelayOptions, Key, check_key, in_utc
 from autocron.registry import TaskFunction
 
@@ -87,7 +87,9 @@ def message_like(
         codec: Encodes the arguments.
     """
     known.check_call(args, kwargs)
-    return changed(message, payload=codec.dump_call(args, kwargs, known.parameters))
+    fields = message.__dict__.copy()
+    fields["payload"] = codec.dump_call(args, kwargs, known.parameters)
+    return made(Message, fields)
 
 
 def messages_of(
