@@ -28,6 +28,8 @@ class AppCaller:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        # Where the last call went straight on, and where its result is read; mostly the next, too.
+        self._straight: Tuple[Optional[Service], Optional[Source]] = (None, None)
 
     def call(self, link: Link, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> TaskResult[Any]:
         """Enqueue one call; see :class:`autocron.delayed.Caller`."""
@@ -81,8 +83,16 @@ class AppCaller:
 
     def _way(self, links: Sequence[Link]) -> Source:
         """Return where a call goes, and where its result is read then."""
-        service = self._app.service
+        app, options = self._app, links[0].options
+        service = app.service
         if service is not None:
+            if app.router is None and options.connection is None and not options.on_commit:
+                known, source = self._straight
+                if source is None or known is not service or source.codec is not app.codec:
+                    source = self._source(service.backend, service.clock)
+                    if app.rehearsal is None:  # a test is over soon, and is not kept
+                        self._straight = service, source
+                return source
             return self._routed(service.backend, service.clock, links)
         from autocron.inplace import InPlace
 
@@ -115,7 +125,7 @@ class AppCaller:
 class Source:
     """What a TaskResult, and a TaskGroup, read from."""
 
-    __slots__ = ("_codec", "_has_workers", "_route", "clock", "taker")
+    __slots__ = ("_has_workers", "_route", "clock", "codec", "taker")
 
     def __init__(
         self, taker: Taker, clock: Clock, route: Optional[Route], codec: Any, has_workers: bool
@@ -123,7 +133,7 @@ class Source:
         self.taker: Taker = taker if route is None else route
         self.clock = clock
         self._route = route
-        self._codec = codec
+        self.codec = codec
         self._has_workers = has_workers
 
     def check_wait(self, task_id: str, what: str, status: str) -> None:
@@ -150,4 +160,4 @@ class Source:
         return self.taker.list(group=group, state=state, limit=limit)
 
     def load_result(self, text: str) -> Any:
-        return self._codec.load_result(text)
+        return self.codec.load_result(text)
