@@ -202,6 +202,12 @@ class Engine(Operations):
         for _ in range(given_back):
             self.wake()
 
+    def share(self) -> None:
+        """Wake another worker, if there is more to run than what is in hand."""
+        # To look takes less than a worker that comes in vain, perhaps on this very processor.
+        if self.store.claimable(self.clock.now()) is not None:
+            self.wake()
+
     def let_go(self) -> None:
         """Give back the task in hand, charged nothing, unless it has been run already."""
         self.settle()
@@ -266,7 +272,8 @@ class Engine(Operations):
             self._tell("started", begun)
             self._told_at, self._untold = -math.inf, None
             outcome = invoker.invoke(begun, self)
-            self._ended = (outcome, self.clock.now(), self._draw())
+            drawn = 0.0 if isinstance(outcome, Returned) else self._draw()
+            self._ended = (outcome, self.clock.now(), drawn)
         self.steps += 1
         with self._turn:
             if self._logbook is None:

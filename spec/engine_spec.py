@@ -199,6 +199,18 @@ class DescribeAFinish:
         work(bench.engine())
         assert bench.wakes.count == before
 
+    def it_wakes_another_worker_only_for_what_is_left(self, bench, note):
+        bench.call(note, 1)
+        bench.call(note, 2, delay_seconds=1)
+        engine = bench.engine()
+        engine.tick()
+        before = bench.wakes.count
+        engine.share()
+        assert bench.wakes.count == before
+        bench.clock.advance(seconds=1)
+        engine.share()
+        assert bench.wakes.count == before + 1
+
     def it_draws_the_delay_of_the_next_attempt(self, bench):
         @bench.app.delay
         def fail():

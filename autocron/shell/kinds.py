@@ -53,6 +53,10 @@ class Feed(Protocol):
         """Do one step of the engine; see :meth:`autocron.engine.Engine.tick`."""
         ...
 
+    def share(self, engine: Engine) -> None:
+        """Let another worker look, if there may be more than what was found after a rest."""
+        ...
+
     def rest(self) -> None:
         """Let the next task come, since none is in hand."""
         ...
@@ -206,6 +210,9 @@ class _Looking:
 
     def tick(self, engine: Engine, claim: bool) -> Tick:
         return engine.tick(claim)
+
+    def share(self, engine: Engine) -> None:
+        engine.share()
 
     def rest(self) -> None:
         """It looks for itself."""

@@ -261,8 +261,8 @@ class Worker:
                 if self._leaves_to_newer(engine, code):
                     return
                 if was_idle:
-                    # Several tasks may have become due at once: let another worker look, too.
-                    engine.wake()
+                    # Several tasks may have become due at once.
+                    self._share(engine, feed)
                 was_idle = False
             elif not self._is_leaving:
                 was_idle = True
@@ -272,6 +272,13 @@ class Worker:
                     self._channel.send(passes=True)
                 feed.rest()
                 self._sleep(self._idle_seconds(tick, feed))
+
+    def _share(self, engine: Engine, feed: Feed) -> None:
+        try:
+            feed.share(engine)
+        except AutocronError as error:
+            self._trouble.tell(error)
+            engine.wake()
 
     def _is_at_last_task(self, is_run: bool) -> bool:
         """Tell whether the task that is run now, if any, is the last one."""

@@ -77,6 +77,10 @@ class TicketFeed(TicketTaker):
                 self.rest()
             raise
 
+    def share(self, engine: Engine) -> None:
+        """Wake one more: to look would keep the task waiting for an answer of the server."""
+        engine.wake()
+
     def rest(self) -> None:
         """Let the next ticket come; a worker that leaves after its task wants none."""
         turn = self._turn
