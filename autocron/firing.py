@@ -8,7 +8,6 @@ nothing while none is.
 from __future__ import annotations
 
 import heapq
-import logging
 from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, List, Mapping, Optional, Protocol, Tuple
 
@@ -20,8 +19,6 @@ from autocron.core.task import Message, Task
 from autocron.core.values import changed, made
 from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Store, Zones
-
-logger = logging.getLogger("autocron")
 
 # Under this name the store tells which period of service it is.
 SERVICE = "service"
@@ -180,6 +177,9 @@ class CronTicker:
             try:
                 expression, zone = parse(schedule.text), self._zones(schedule.zone)
             except AutocronError as error:
+                import logging  # few need it, and it is large
+
+                logger = logging.getLogger("autocron")
                 logger.error("schedule %s can not run here: %s", schedule.key, error)
                 continue
             plan = _Plan(schedule, expression, zone, schedule.watermark_at)

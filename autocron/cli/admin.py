@@ -7,17 +7,7 @@ import sys
 from contextlib import closing
 from typing import Any, Dict, List
 
-from autocron.cli import (
-    as_json,
-    backing_up,
-    changing,
-    listing,
-    migrating,
-    moving,
-    operating,
-    running,
-    verifying,
-)
+from autocron.cli import as_json, backing_up, listing, migrating, moving, running, verifying
 from autocron.cli.arguments import UsageError, did_you_mean
 from autocron.cli.formatting import Screen
 from autocron.cli.options import Request, read
@@ -74,15 +64,23 @@ def run(words: List[str]) -> int:
 
 def _run(admin: Admin, request: Request) -> int:
     options, screen = request.options, Screen(sys.stdout)
+    # What most command lines do not need is imported by those that do: it takes longer than all
+    # that a listing asks of the database.
     if options.delete_database:
+        from autocron.cli import changing
+
         return changing.delete(admin, screen, options.yes)
     if request.operation is not None:
+        from autocron.cli import operating
+
         return operating.run(admin, request, screen)
     if options.watch is not None:
         from autocron.cli import watching
 
         return watching.run(admin, options.watch, options.json)
     if request.changes:
+        from autocron.cli import changing
+
         # What is for people must not get between the lines of JSON.
         changing.change(admin, request.changes, Screen(sys.stderr) if options.json else screen)
     if request.lists:
@@ -161,4 +159,6 @@ def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
     if is_json:
         screen.document(document)
     elif request.only.task is not None and not count:
+        from autocron.cli import operating
+
         operating.say_which_task(admin, request.only.task, screen)

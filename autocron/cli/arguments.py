@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from datetime import datetime, timezone, tzinfo
 from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence, Tuple
@@ -63,6 +62,8 @@ class Parser(argparse.ArgumentParser):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean …?"`` if a word looks like a slip for a known one, else nothing."""
+    import difflib  # only now: mostly nothing is wrong
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
 

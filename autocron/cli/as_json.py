@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Optional, Sequence
 
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 Document = Dict[str, Any]
 
 
+def _fields(value: object) -> Document:
+    """Return the fields of a value, which has no other values in it."""
+    return dict(vars(value))
+
+
 def head(path: str, now: datetime) -> Document:
     """Return what every document begins with."""
     return {"database": path, "at": instant(now)}
@@ -32,7 +36,7 @@ def info(overview: Overview, now: datetime) -> Document:
     """Return what ``--info`` tells."""
     processes = overview.processes
     return {
-        "settings": asdict(overview.settings),
+        "settings": _fields(overview.settings),
         "application": _application(overview),
         "supervisor": None if processes.supervisor is None else {"pid": processes.supervisor},
         "workers": [_worker(worker) for worker in processes.workers],
@@ -124,9 +128,9 @@ def _host(one: HostInfo) -> Document:
 
 def _figures(one: Figures) -> Document:
     return {
-        "ended": {window: asdict(ended) for window, ended in one.ended.items()},
-        "waited": None if one.waited is None else asdict(one.waited),
-        "ran": None if one.ran is None else asdict(one.ran),
+        "ended": {window: _fields(ended) for window, ended in one.ended.items()},
+        "waited": None if one.waited is None else _fields(one.waited),
+        "ran": None if one.ran is None else _fields(one.ran),
     }
 
 
@@ -152,7 +156,7 @@ def _queue(one: QueueInfo, now: datetime) -> Document:
 def _policy(policy: Policy) -> Document:
     rate = policy.rate
     return {
-        **asdict(policy),
+        **_fields(policy),
         "rate": None if rate is None else {"count": rate.count, "seconds": rate.seconds},
     }
 
@@ -242,7 +246,7 @@ def _task(task: Task) -> Document:
 
 def _progress(task: Task) -> Optional[Document]:
     progress = progress_of(task)
-    return None if progress is None else asdict(progress)
+    return None if progress is None else _fields(progress)
 
 
 def _loaded(text: Optional[str]) -> Any:

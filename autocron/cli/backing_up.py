@@ -7,12 +7,7 @@ import os
 import sys
 from typing import List
 
-from autocron.cli import as_json
 from autocron.cli.arguments import UsageError, asks_for
-from autocron.cli.formatting import Screen
-from autocron.shell.admin import existing_path
-from autocron.shell.backup import back_up
-from autocron.shell.clock import SystemClock
 
 _MB = 1_000_000
 
@@ -43,6 +38,12 @@ def check(options: argparse.Namespace, others: List[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Copy the database and say so; return the exit code."""
+    from autocron.cli import as_json
+    from autocron.cli.formatting import Screen
+    from autocron.shell.admin import existing_path
+    from autocron.shell.backup import back_up
+    from autocron.shell.clock import SystemClock
+
     path = existing_path(options.database)
     target = os.path.abspath(options.backup)
     is_told = not options.json and sys.stderr.isatty()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import unicodedata
 from datetime import datetime, timezone, tzinfo
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Tuple
@@ -32,7 +29,7 @@ class Screen:
     def __init__(self, stream: TextIO, terminal: Optional[TextIO] = None) -> None:
         self._stream = stream
         is_terminal = (terminal or stream).isatty()
-        self.width: Optional[int] = shutil.get_terminal_size().columns if is_terminal else None
+        self.width: Optional[int] = _columns() if is_terminal else None
         self.is_coloured = (
             is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         )
@@ -87,6 +84,15 @@ class Screen:
                 self.say(line.upper(), "dim")
             else:
                 self.say(line, styles[place - 1] if styles else "")
+
+
+# What one output needs, and most do not, is imported with it: half of a short command are imports.
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _without_idle(
@@ -145,6 +151,8 @@ def width_of(text: str) -> int:
 
 
 def _width_of_char(char: str) -> int:
+    import unicodedata
+
     if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
@@ -222,11 +230,15 @@ def bar(fraction: float, width: int = 10) -> str:
 
 def to_json(value: Dict[str, Any]) -> str:
     """Return a value as JSON, for people as well as programs."""
+    import json
+
     return json.dumps(value, indent=2)
 
 
 def to_line(value: Dict[str, Any]) -> str:
     """Return a value as JSON on one line."""
+    import json
+
     return json.dumps(value)
 
 

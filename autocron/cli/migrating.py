@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from autocron.cli import as_json
 from autocron.cli.arguments import asks_for
-from autocron.cli.formatting import Screen
-from autocron.shell.admin import existing_path
-from autocron.shell.clock import SystemClock
-from autocron.shell.migrating import Migrated, migrate_file, migrate_server
-from autocron.shell.remote import is_url, local_name, shown
+
+if TYPE_CHECKING:
+    from autocron.shell.migrating import Migrated
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
@@ -42,6 +38,15 @@ def check(options: argparse.Namespace, others: List[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the tables and say so; return the exit code."""
+    from dataclasses import asdict
+
+    from autocron.cli import as_json
+    from autocron.cli.formatting import Screen
+    from autocron.shell.admin import existing_path
+    from autocron.shell.clock import SystemClock
+    from autocron.shell.migrating import migrate_file, migrate_server
+    from autocron.shell.remote import is_url, local_name, shown
+
     name = options.database
     if is_url(name):
         # Raises what it is not.

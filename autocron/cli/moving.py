@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from autocron.cli import as_json
 from autocron.cli.arguments import UsageError, asks_for
-from autocron.cli.changing import is_confirmed
-from autocron.cli.formatting import Screen
 from autocron.core.errors import StartError
-from autocron.shell.admin import existing_path
-from autocron.shell.clock import SystemClock
-from autocron.shell.moving import Moved, move, take_mark_off
 from autocron.shell.remote import is_url, local_name, shown
+
+if TYPE_CHECKING:
+    from autocron.cli.formatting import Screen
+    from autocron.shell.moving import Moved
 
 # In place of a URL: it was not to be.
 _NOWHERE = "none"
@@ -68,6 +65,14 @@ def is_undone(options: argparse.Namespace) -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Move the database and say so; return the exit code."""
+    from dataclasses import asdict
+
+    from autocron.cli import as_json
+    from autocron.cli.formatting import Screen
+    from autocron.shell.admin import existing_path
+    from autocron.shell.clock import SystemClock
+    from autocron.shell.moving import move
+
     path = existing_path(options.database)
     if is_undone(options):
         return _do_not(path, options.yes)
@@ -90,6 +95,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _do_not(path: str, is_sure: bool) -> int:
+    from autocron.cli.changing import is_confirmed
+    from autocron.cli.formatting import Screen
+    from autocron.shell.moving import take_mark_off
+
     question = (
         f"Is it certain that nothing of {path} has arrived there? Else tasks run twice. [y/N] "
     )

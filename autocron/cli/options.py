@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import autocron
@@ -19,6 +18,7 @@ from autocron.cli.arguments import (
 from autocron.core.errors import InvalidTask
 from autocron.core.settings import NAMES, InvalidSetting, check_setting
 from autocron.core.task import ALL_QUEUES, TaskState
+from autocron.core.values import frozen
 from autocron.options import check_queue
 from autocron.shell.listing import ENDED, UNFINISHED, Filter
 from autocron.shell.operating import POSSIBLE_STATES
@@ -49,7 +49,7 @@ commands:
 _DATABASE = "a name such as project.db, which is kept in ~/.autocron, or an absolute path"
 
 
-@dataclass(frozen=True)
+@frozen
 class Request:
     """What a command line asks for, checked as far as it can be without the database.
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
-from typing import List
+from typing import TYPE_CHECKING, List
 
-from autocron.cli import as_json
 from autocron.cli.arguments import asks_for
-from autocron.cli.formatting import Screen
-from autocron.shell.admin import existing_path
-from autocron.shell.clock import SystemClock
 from autocron.shell.printable import one_line
-from autocron.shell.verify import Verified, verify
+
+if TYPE_CHECKING:
+    from autocron.shell.verify import Verified
 
 _MB = 1_000_000
 
@@ -43,6 +40,14 @@ def check(options: argparse.Namespace, others: List[str]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the database and say what was found; return the exit code."""
+    from dataclasses import asdict
+
+    from autocron.cli import as_json
+    from autocron.cli.formatting import Screen
+    from autocron.shell.admin import existing_path
+    from autocron.shell.clock import SystemClock
+    from autocron.shell.verify import verify
+
     path, now = existing_path(options.database), SystemClock().now()
     is_told = not options.json and sys.stderr.isatty()
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.settings import Settings
 from autocron.core.task import Task, TaskState
+from autocron.core.values import changed, frozen
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION, next_version
-from autocron.shell.deleting import delete
 from autocron.shell.kinds import Kind, kind_of
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
 from autocron.shell.moved import mark_of
@@ -35,10 +34,9 @@ from autocron.shell.remote import is_url, shown
 from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.statistics import Statistics, statistics
-from autocron.shell.wakeup import Sender, Sent
 
 
-@dataclass(frozen=True)
+@frozen
 class Listed:
     """Tasks, at most as many as were asked for, and how many there are."""
 
@@ -46,7 +44,7 @@ class Listed:
     count: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskList:
     """Tasks that have not ended, and what will bring more of them."""
 
@@ -55,7 +53,7 @@ class TaskList:
     schedules: Tuple[Planned, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Changed:
     """What a change of settings did.
 
@@ -165,6 +163,8 @@ class Admin:
         Returns:
             What was changed.
         """
+        from autocron.shell.wakeup import Sender, Sent
+
         with self.store.transaction():
             before = Settings.read(self.store.settings())
             self.store.put_settings(changes)
@@ -188,7 +188,7 @@ class Admin:
         now = self.clock.now()
         for schedule in self.store.schedules():
             if schedule.watermark_at < now:
-                self.store.swap_schedule(schedule, replace(schedule, watermark_at=now))
+                self.store.swap_schedule(schedule, changed(schedule, watermark_at=now))
         # A supervisor that lives has the watermarks in its memory.
         self.store.put_settings({SCHEDULES_VERSION: next_version(stored)})
 
@@ -203,6 +203,8 @@ class Admin:
                 f"{self.shown} is not deleted from here, since other hosts may use it; stop them, "
                 "and drop the tables that begin with autocron_ and procrastinate_, or the database"
             )
+        from autocron.shell.deleting import delete
+
         delete(self.store, self._folder)
 
 

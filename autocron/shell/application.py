@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from autocron.core.values import changed, fields_of, frozen
 from autocron.core.workforce import Workers
 from autocron.registry import main_module, main_module_name
-from autocron.shell.launch import python_executable
 
 # What may change under workers that go on.
 _TERMS: Mapping[str, Any] = dict.fromkeys(
@@ -113,6 +112,8 @@ def describe(
     Returns:
         The application.
     """
+    from autocron.shell.launch import python_executable
+
     main = main_module()
     main_name = main_module_name()
     in_main = main_name in task_modules and getattr(main, "__file__", None) is not None
@@ -146,6 +147,8 @@ def apart(
     Returns:
         The application.
     """
+    from autocron.shell.launch import python_executable
+
     here = os.getcwd()
     # As with `python -m`: the modules lie here, and not beside the script of the command.
     path = [here, *(os.path.abspath(entry) for entry in sys.path)]

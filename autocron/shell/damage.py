@@ -7,7 +7,6 @@ schedule or setting counts as none.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
@@ -16,8 +15,6 @@ from autocron.core.task import MAX_ID_LENGTH, MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from autocron.shell.database import Database
-
-logger = logging.getLogger("autocron")
 
 DAMAGED = "DamagedRow"
 _BATCH = 500
@@ -101,7 +98,13 @@ def set_aside(
     why = why.encode(errors="backslashreplace").decode()
     values = (task_id, name, payload, given, *times, why, seq)
     if database.write(doing, _SET_ASIDE, values):
-        logger.error("%s: task %s is set aside as failed: %s", database.path, task_id, why)
+        _log("%s: task %s is set aside as failed: %s", database.path, task_id, why)
+
+
+def _log(message: str, *values: object) -> None:
+    import logging  # few need it, and it is large
+
+    logging.getLogger("autocron").error(message, *values)
 
 
 def _text(stored: Optional[bytes]) -> Optional[str]:
@@ -119,7 +122,7 @@ def remove_undecodable(database: Database) -> None:
         for name, text in database.read(doing, sql):
             if _text(text) is None and text is not None:
                 database.write(doing, f"DELETE FROM {table} WHERE CAST({key} AS BLOB) = ?", (name,))
-                logger.error("%s: a damaged row of %s is removed: %r", database.path, table, text)
+                _log("%s: a damaged row of %s is removed: %r", database.path, table, text)
 
 
 def undecodable_rows(database: Database, sql: str) -> List[Tuple[int, UndecodableText]]:

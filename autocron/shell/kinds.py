@@ -16,8 +16,6 @@ from autocron.operations import Operations
 from autocron.ports import Clock, Logbook, Observer, Waker
 from autocron.shell.chance import draw, new_id, new_ids
 from autocron.shell.clock import SystemClock
-from autocron.shell.large_log import LargeLog
-from autocron.shell.launch import new_worker_name
 from autocron.shell.local import AskedStore, KeptStore, LocalBackend, StoreBackend
 from autocron.shell.logbook import FileLogbook
 from autocron.shell.moved import check_not_moved
@@ -184,6 +182,8 @@ class OneHost:
 
     def worker_name(self) -> str:
         """Draw the name of a new worker."""
+        from autocron.shell.launch import new_worker_name
+
         return new_worker_name()
 
     def is_ours(self, worker: str) -> bool:
@@ -223,6 +223,8 @@ class _Looking:
 
 class _FileKeeper:
     def __init__(self, engine: Engine, path: str) -> None:
+        from autocron.shell.large_log import LargeLog
+
         self._engine = engine
         self._log = LargeLog(path)
 

@@ -5,11 +5,11 @@ Beside :mod:`autocron.shell.sqlite`: the engine never asks these questions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from autocron.core.task import Task, TaskState
+from autocron.core.values import frozen
 from autocron.shell.local import AskedStore
 from autocron.shell.queries import COUNT, STATE, TASK
 from autocron.shell.rows import microseconds
@@ -42,7 +42,7 @@ _LANES = f"{WALK} SELECT lane FROM walk WHERE lane IS NOT NULL"
 _MOST_LANES = 100
 
 
-@dataclass(frozen=True)
+@frozen
 class Filter:
     """Which tasks are meant.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.core.schedule import Schedule
 from autocron.core.task import ALL_QUEUES, Task, TaskState
+from autocron.core.values import changed, frozen
 from autocron.followers import can_run, is_unfinished
 from autocron.operations import Operations
 from autocron.ports import Clock
@@ -21,7 +22,6 @@ from autocron.shell.chance import draw, new_id
 from autocron.shell.listing import Filter, ids_that_begin, listed_ids
 from autocron.shell.local import AskedStore
 from autocron.shell.ownership import RunFolder
-from autocron.shell.wakeup import Sender
 
 # Fewer characters would name a task by chance.
 SHORTEST_ID = 4
@@ -72,7 +72,7 @@ class Unknown(Refused):
         self.known = known
 
 
-@dataclass(frozen=True)
+@frozen
 class Done:
     """What was done to tasks.
 
@@ -82,7 +82,7 @@ class Done:
     """
 
     tasks: Tuple[Task, ...]
-    left: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = MappingProxyType({})
 
 
 class _LaterWaker:
@@ -100,6 +100,8 @@ class _LaterWaker:
         self._wakes_supervisor = True
 
     def send(self) -> None:
+        from autocron.shell.wakeup import Sender
+
         if self._wakes:
             with closing(Sender(self._folder.wake)) as worker:
                 for _ in range(min(self._wakes, _MOST_WAKES)):
@@ -307,9 +309,9 @@ class Operator:
         """
         with self._store.transaction():
             before = self._schedule(name)
-            after = replace(before, is_enabled=is_enabled)
+            after = changed(before, is_enabled=is_enabled)
             if is_enabled and not before.is_enabled:
-                after = replace(after, watermark_at=self._clock.now())
+                after = changed(after, watermark_at=self._clock.now())
             self._operations.put_schedule(after)
         self._waker.send()
         return after

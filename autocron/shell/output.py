@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from autocron.shell.printable import make_log_printable
+from autocron.shell.printable_log import make_log_printable
 
 # How background processes log.
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

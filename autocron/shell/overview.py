@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Dict, FrozenSet, List, Mapping, Optional, Tuple
 
@@ -13,6 +12,7 @@ from autocron.core.next_run import next_run
 from autocron.core.schedule import Schedule
 from autocron.core.settings import Settings
 from autocron.core.task import ALL_QUEUES, Task, TaskState
+from autocron.core.values import frozen
 from autocron.ports import Stats
 from autocron.shell.application import Application
 from autocron.shell.kinds import Host, Kind
@@ -36,7 +36,7 @@ SELECT queue, count(*) FROM tasks WHERE state = 'waiting' AND after_id IS NOT NU
 _RUNNING = "SELECT queue, count(*) FROM tasks WHERE state = 'running' GROUP BY queue"
 
 
-@dataclass(frozen=True)
+@frozen
 class WorkerProcess:
     """A worker that lives.
 
@@ -55,7 +55,7 @@ class WorkerProcess:
     claimed: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Processes:
     """Who serves a database now.
 
@@ -75,7 +75,7 @@ class Processes:
         return self.is_application_running or self.supervisor is not None or bool(self.workers)
 
 
-@dataclass(frozen=True)
+@frozen
 class Planned:
     """A schedule and its next run.
 
@@ -92,7 +92,7 @@ class Planned:
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class QueueInfo:
     """A queue, and what is in it.
 
@@ -115,7 +115,7 @@ class QueueInfo:
     oldest_due_at: Optional[datetime] = None
 
 
-@dataclass(frozen=True)
+@frozen
 class HostInfo:
     """One of several hosts that serve a database, and what its workers do.
 
@@ -128,7 +128,7 @@ class HostInfo:
     tasks: Mapping[str, Task]
 
 
-@dataclass(frozen=True)
+@frozen
 class Overview:
     """All that is worth knowing of a database at one instant."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Optional, Tuple
 
@@ -111,6 +110,8 @@ def host_of(folder: RunFolder) -> str:
     """
     known = known_host(folder)
     if known is None:
+        import socket
+
         machine = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:_LONGEST_HOST_NAME]
         known = f"{machine}-{os.urandom(3).hex()}"
         _write(folder.host, known)

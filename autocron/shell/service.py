@@ -41,7 +41,7 @@ from autocron.shell.moved import check_not_moved
 from autocron.shell.nameless import warn_of_nameless
 from autocron.shell.ownership import RunFolder, Share, holder, is_shared
 from autocron.shell.paths import database_path
-from autocron.shell.printable import make_log_printable
+from autocron.shell.printable_log import make_log_printable
 from autocron.shell.remote import is_url, shown
 from autocron.shell.served import Served, alone
 from autocron.shell.terms import Terms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from datetime import datetime
 from itertools import takewhile
@@ -39,8 +38,6 @@ from autocron.shell.rows import (
     row_task,
     schedule_row,
 )
-
-logger = logging.getLogger("autocron")
 
 # How many question marks every SQLite takes is 999; of more than this nothing is gained.
 _MOST_VALUES = 300
@@ -434,6 +431,9 @@ class SQLiteStore(Database):
             try:
                 found.append(readable(row_schedule, row, self.path))
             except DamagedRow as error:
+                import logging  # few need it, and it is large
+
+                logger = logging.getLogger("autocron")
                 logger.error("the schedule %.100r is left out: %s", row[0], error)
         return found
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
+from autocron.core.values import frozen
 from autocron.ports import Stats
 from autocron.shell.listing import ENDED, Filter
 from autocron.shell.local import AskedStore
@@ -20,7 +20,7 @@ WINDOWS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 MOST_READ = 20_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Ended:
     """How many tasks have ended within a time, by what became of them."""
 
@@ -34,7 +34,7 @@ class Ended:
         return self.succeeded + self.failed + self.cancelled
 
 
-@dataclass(frozen=True)
+@frozen
 class Spread:
     """How long something took: half of the tasks at most the one, 95 of 100 at most the other."""
 
@@ -42,7 +42,7 @@ class Spread:
     p95_seconds: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Figures:
     """The figures of one task function, or of all.
 
@@ -59,7 +59,7 @@ class Figures:
     ran: Optional[Spread]
 
 
-@dataclass(frozen=True)
+@frozen
 class Statistics:
     """What ``--stats`` tells.
 

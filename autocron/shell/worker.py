@@ -47,7 +47,8 @@ from autocron.shell.ownership import (
     is_shared,
     wait_until_unshared,
 )
-from autocron.shell.printable import lines, make_log_printable
+from autocron.shell.printable import lines
+from autocron.shell.printable_log import make_log_printable
 from autocron.shell.served import Served
 from autocron.shell.telling import PromptInvoker
 from autocron.shell.terms import Terms

@@ -7,7 +7,8 @@ import logging
 
 import pytest
 
-from autocron.shell.printable import lines, make_log_printable, one_line
+from autocron.shell.printable import lines, one_line
+from autocron.shell.printable_log import make_log_printable
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\r\u202e"
 HARMLESS = r"\x1b]0;owned\x07\x9b2J\r\u202e"
