@@ -16,7 +16,8 @@ from autocron.ports import Stats
 if TYPE_CHECKING:
     from autocron.shell.admin import Listed, TaskList
     from autocron.shell.application import Application
-    from autocron.shell.overview import HostInfo, Overview, Planned, QueueInfo, WorkerProcess
+    from autocron.shell.counting import QueueInfo
+    from autocron.shell.overview import HostInfo, Overview, Planned, WorkerProcess
     from autocron.shell.statistics import Figures, Statistics
 
 Document = Dict[str, Any]

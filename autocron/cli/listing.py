@@ -24,7 +24,8 @@ from autocron.core.workforce import total
 
 if TYPE_CHECKING:
     from autocron.shell.admin import Listed, TaskList
-    from autocron.shell.overview import HostInfo, Overview, Planned, QueueInfo
+    from autocron.shell.counting import QueueInfo
+    from autocron.shell.overview import HostInfo, Overview, Planned
 
 # Columns that are left out where they would say the same in each row.
 _IDLE = {"queue": DEFAULT_QUEUE, "priority": "0", "attempt": "1", "progress": "", "note": ""}

@@ -15,6 +15,7 @@ from autocron.core.task import Task, TaskState
 from autocron.core.values import changed, frozen
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION, next_version
+from autocron.shell.counting import counted
 from autocron.shell.kinds import Kind, kind_of
 from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
 from autocron.shell.moved import mark_of
@@ -25,7 +26,6 @@ from autocron.shell.overview import (
     Processes,
     hosts,
     processes,
-    queues,
     schedules,
 )
 from autocron.shell.ownership import RunFolder
@@ -95,6 +95,7 @@ class Admin:
         """Return what is worth knowing of the database now."""
         now, stored, paused = self.clock.now(), self.store.settings(), self.store.paused()
         application, modules = self._served.read()
+        found = counted(self.store, paused, now)
         return Overview(
             settings=Settings.read(stored),
             application=application,
@@ -102,8 +103,8 @@ class Admin:
             processes=processes(self.store, self._folder),
             hosts=hosts(self.kind, self.store),
             schedules=schedules(self.store, now),
-            stats=self.store.stats(now),
-            queues=queues(self.store, paused, now),
+            stats=found.stats,
+            queues=found.queues,
             paused=paused,
             moved=mark_of(stored),
         )

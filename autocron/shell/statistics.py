@@ -9,9 +9,9 @@ from autocron.core.settings import Settings
 from autocron.core.task import TaskState
 from autocron.core.values import frozen
 from autocron.ports import Stats
+from autocron.shell.counting import QueueInfo, counted
 from autocron.shell.listing import ENDED, Filter
 from autocron.shell.local import AskedStore
-from autocron.shell.overview import QueueInfo, queues
 from autocron.shell.rows import microseconds
 
 # name -> seconds; in growing order.
@@ -108,13 +108,14 @@ def statistics(store: AskedStore, now: datetime, only: Filter) -> Statistics:
             if type(name) is not str or type(ended) is not int:
                 continue  # no row of ours
             by_name.setdefault(name, []).append((state, ended, waited, ran))
+    found = counted(store, store.paused(), now)
     settings = Settings.read(store.settings())
     everything = [row for one in by_name.values() for row in one]
     return Statistics(
         total=_figures(everything, now),
         tasks={name: _figures(one, now) for name, one in sorted(by_name.items())},
-        queues=queues(store, store.paused(), now),
-        stats=store.stats(now),
+        queues=found.queues,
+        stats=found.stats,
         result_ttl=settings.result_ttl,
         failure_ttl=settings.failure_ttl,
         most_read=MOST_READ if is_cut else None,
