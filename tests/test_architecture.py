@@ -212,6 +212,7 @@ ARROWS = {
         "autocron.shell.migrating",
         "autocron.shell.moving",
         "autocron.shell.operating",
+        "autocron.shell.counting",
         "autocron.shell.overview",
         "autocron.shell.printable",
         "autocron.shell.remote",
