@@ -213,6 +213,7 @@ ARROWS = {
         "autocron.shell.moving",
         "autocron.shell.operating",
         "autocron.shell.counting",
+        "autocron.shell.looking",
         "autocron.shell.overview",
         "autocron.shell.printable",
         "autocron.shell.remote",

@@ -106,7 +106,7 @@ def _hint(word: str, path: str) -> str:
 def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
     now = admin.clock.now()
     document: Dict[str, Any] = as_json.head(admin.shown, now)
-    is_json = request.options.json
+    is_json, is_thorough = request.options.json, request.options.thorough
     if not is_json:
         screen.say(admin.shown, "bold")
     count = 0
@@ -118,7 +118,7 @@ def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
             else:
                 listing.show_info(screen, overview, now)
         elif kind == "tasks":
-            tasks = admin.tasks(request.limit, request.only, request.states)
+            tasks = admin.tasks(request.limit, request.only, request.states, is_thorough)
             count += tasks.running.count + tasks.waiting.count
             if is_json:
                 document["tasks"] = as_json.tasks(tasks)
@@ -126,14 +126,14 @@ def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
                 listing.show_tasks(screen, tasks, now)
         elif kind == "results":
             states = [state for state in ENDED if not request.states or state in request.states]
-            results = admin.listed(states, request.limit, request.only)
+            results = admin.listed(states, request.limit, request.only, is_thorough)
             count += results.count
             if is_json:
                 document["results"] = as_json.results(results)
             else:
                 listing.show_results(screen, results)
         elif kind == "failed":
-            failed = admin.listed((TaskState.FAILED,), request.limit, request.only)
+            failed = admin.listed((TaskState.FAILED,), request.limit, request.only, is_thorough)
             count += failed.count
             if is_json:
                 document["failed"] = as_json.failed(failed)
@@ -150,7 +150,7 @@ def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
         else:
             from autocron.cli import statistics
 
-            figures = admin.statistics(request.only)
+            figures = admin.statistics(request.only, is_thorough)
             count += figures.total.ended["day"].count
             if is_json:
                 document["stats"] = as_json.stats(figures, now)

@@ -14,9 +14,10 @@ from autocron.core.task import ALL_QUEUES, Task, TaskState
 from autocron.ports import Stats
 
 if TYPE_CHECKING:
-    from autocron.shell.admin import Listed, TaskList
+    from autocron.shell.admin import TaskList
     from autocron.shell.application import Application
     from autocron.shell.counting import QueueInfo
+    from autocron.shell.looking import Listed
     from autocron.shell.overview import HostInfo, Overview, Planned, WorkerProcess
     from autocron.shell.statistics import Figures, Statistics
 
@@ -59,17 +60,26 @@ def tasks(found: TaskList) -> Document:
         "schedules": [_planned(one) for one in found.schedules],
         "running_count": found.running.count,
         "waiting_count": found.waiting.count,
+        "waiting_most_read": found.waiting.most_read,
     }
 
 
 def results(found: Listed) -> Document:
     """Return what ``--results`` tells."""
-    return {"ended": [_ended(task) for task in found.tasks], "ended_count": found.count}
+    return {
+        "ended": [_ended(task) for task in found.tasks],
+        "ended_count": found.count,
+        "ended_most_read": found.most_read,
+    }
 
 
 def failed(found: Listed) -> Document:
     """Return what ``--failed`` tells."""
-    return {"failed": [_ended(task) for task in found.tasks], "failed_count": found.count}
+    return {
+        "failed": [_ended(task) for task in found.tasks],
+        "failed_count": found.count,
+        "failed_most_read": found.most_read,
+    }
 
 
 def whole(task: Task) -> Document:

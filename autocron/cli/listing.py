@@ -23,8 +23,9 @@ from autocron.core.task import ALL_QUEUES, DEFAULT_QUEUE, TaskState
 from autocron.core.workforce import total
 
 if TYPE_CHECKING:
-    from autocron.shell.admin import Listed, TaskList
+    from autocron.shell.admin import TaskList
     from autocron.shell.counting import QueueInfo
+    from autocron.shell.looking import Listed
     from autocron.shell.overview import HostInfo, Overview, Planned
 
 # Columns that are left out where they would say the same in each row.
@@ -287,3 +288,6 @@ def _show_more(screen: Screen, found: Listed) -> None:
     more = found.count - len(found.tasks)
     if more > 0:
         screen.say(f"  and {more} more; --limit N lists more of them", "dim")
+    if found.most_read is not None:
+        most = f"{found.most_read:,}"
+        screen.say(f"  The first {most} in this order were looked at; --thorough looks at all.")

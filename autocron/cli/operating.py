@@ -119,12 +119,16 @@ def _tasks(count: int, kind: str = "") -> str:
 
 def say_which_task(admin: Admin, name: str, screen: Screen) -> None:
     """Say that no task function has a name, if that is so."""
-    names = admin.names()
+    names, most = admin.latest_names()
     ends = [name, *(one.rpartition(":")[2] for one in names)]
     if any(one == name or one.endswith((f":{name}", f".{name}")) for one in names):
         return
-    meant = did_you_mean(name, [*names, *ends[1:]]) or "; none is stored of that name"
-    screen.say(f"No task function is called {name!r}{meant}")
+    meant = did_you_mean(name, [*names, *ends[1:]])
+    if most is None:
+        meant = meant or "; none is stored of that name"
+        screen.say(f"No task function is called {name!r}{meant}")
+    else:
+        screen.say(f"Of the latest {most:,} tasks none has a function called {name!r}{meant}")
 
 
 # -- queues -----------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ TASK_VERBS = tuple(POSSIBLE_STATES)
 OPERATIONS = (*TASK_VERBS, "pause", "resume", "enable", "disable", "unschedule")
 _LIMITED = ("tasks", "results", "failed")
 _FILTERS = ("task", "state", "queue", "older_than", "newer_than")
-_ALONE = ("watch", "json", "limit", "kill", "delete_database", "yes")
+_ALONE = ("watch", "json", "limit", "thorough", "kill", "delete_database", "yes")
 # What is done to a database as a whole, and who does it.
 _KEEPERS = {"backup": backing_up, "verify": verifying, "move_to": moving, "migrate": migrating}
 _SETTERS = tuple(f"set_{name}" for name in (*NAMES, "defaults"))
@@ -177,6 +177,11 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help=f"list at most N tasks of a kind (default {DEFAULT_LIMIT})",
     )
+    group.add_argument(
+        "--thorough",
+        action="store_true",
+        help="look at all tasks, also if that takes seconds; --stats, --task and --queue do not",
+    )
 
 
 def _add_operations(group: argparse._ArgumentGroup) -> None:
@@ -263,7 +268,14 @@ def _check_company(options: argparse.Namespace, operations: List[str]) -> None:
     lists, setters = given(options, LISTS), given(options, _SETTERS)
     filters = given(options, _FILTERS)
     if options.delete_database and (
-        lists or setters or operations or filters or options.watch or options.json or options.limit
+        lists
+        or setters
+        or operations
+        or filters
+        or options.watch
+        or options.json
+        or options.limit
+        or options.thorough
     ):
         raise UsageError("--delete-database stands alone, or with --yes")
     others = [*lists, *operations, *setters, *filters, *given(options, _ALONE)]
@@ -352,18 +364,20 @@ def _named_states(text: Optional[str]) -> Tuple[TaskState, ...]:
 def _check_filters(
     options: argparse.Namespace, operation: Optional[str], lists: Sequence[str]
 ) -> None:
-    filters = [*given(options, _FILTERS), *given(options, ("limit",))]
+    filters = [*given(options, _FILTERS), *given(options, ("limit", "thorough"))]
     older, newer = options.older_than, options.newer_than
     if older is not None and newer is not None and older >= newer:
         raise UsageError("--older-than is to be less than --newer-than, or nothing is left")
     for name in filters:
         if operation in TASK_VERBS:
-            fits = name != "limit" and getattr(options, operation or "") == [ALL]
-        elif name in ("task", "queue"):
+            fits = name not in ("limit", "thorough") and getattr(options, operation or "") == [ALL]
+        elif name in ("task", "queue", "thorough"):
             fits = bool({*_LIMITED, "stats"} & set(lists))
         else:
             fits = bool(set(_LIMITED) & set(lists))
         if not fits:
+            if name == "thorough":
+                raise UsageError("--thorough goes with --tasks, --results, --failed or --stats")
             also = "" if name == "limit" else ", or with all"
             raise UsageError(f"{_written(name)} goes with --tasks, --results or --failed{also}")
 

@@ -31,7 +31,8 @@ def show_stats(screen: Screen, found: Statistics, now: datetime) -> None:
         screen.say("  nothing")
     if found.most_read is not None:
         screen.say(
-            f"  More have ended; of each kind the latest {found.most_read:,} are in these figures."
+            f"  More have ended; of each kind the latest {found.most_read:,} are in these figures "
+            "(with --thorough all)."
         )
     kept = duration(found.result_ttl)
     if found.result_ttl < 86400:

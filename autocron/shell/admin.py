@@ -11,13 +11,14 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
 from autocron.core.settings import Settings
-from autocron.core.task import Task, TaskState
+from autocron.core.task import TaskState
 from autocron.core.values import changed, frozen
 from autocron.core.workforce import Workers
 from autocron.operations import SCHEDULES_VERSION, next_version
 from autocron.shell.counting import counted
 from autocron.shell.kinds import Kind, kind_of
-from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, listed, names
+from autocron.shell.listing import ENDED, EVERYTHING, UNFINISHED, Filter, count, latest_names, names
+from autocron.shell.looking import Listed, look
 from autocron.shell.moved import mark_of
 from autocron.shell.operating import Operator
 from autocron.shell.overview import (
@@ -34,14 +35,6 @@ from autocron.shell.remote import is_url, shown
 from autocron.shell.served import Served
 from autocron.shell.sqlite import SQLiteStore
 from autocron.shell.statistics import Statistics, statistics
-
-
-@frozen
-class Listed:
-    """Tasks, at most as many as were asked for, and how many there are."""
-
-    tasks: Tuple[Task, ...] = ()
-    count: int = 0
 
 
 @frozen
@@ -110,7 +103,11 @@ class Admin:
         )
 
     def tasks(
-        self, limit: int, only: Filter = EVERYTHING, states: Sequence[TaskState] = ()
+        self,
+        limit: int,
+        only: Filter = EVERYTHING,
+        states: Sequence[TaskState] = (),
+        is_thorough: bool = True,
     ) -> TaskList:
         """Return the tasks that run and those that wait, at most ``limit`` of each.
 
@@ -118,9 +115,10 @@ class Admin:
             limit: How many.
             only: Which tasks.
             states: Their states; none is both.
+            is_thorough: Whether to look at all, however long it takes.
         """
         found = {
-            state: self.listed((state,), limit, only)
+            state: self.listed((state,), limit, only, is_thorough)
             for state in UNFINISHED
             if not states or state in states
         }
@@ -130,17 +128,24 @@ class Admin:
             schedules=schedules(self.store, self.clock.now()),
         )
 
-    def listed(self, states: Sequence[TaskState], limit: int, only: Filter = EVERYTHING) -> Listed:
+    def listed(
+        self,
+        states: Sequence[TaskState],
+        limit: int,
+        only: Filter = EVERYTHING,
+        is_thorough: bool = True,
+    ) -> Listed:
         """Return tasks in some states, in the order of :func:`autocron.shell.listing.listed`."""
-        now = self.clock.now()
-        return Listed(
-            tasks=tuple(listed(self.store, states, now, only, limit)),
-            count=count(self.store, states, now, only),
-        )
+        return look(self.store, states, self.clock.now(), only, limit, is_thorough)
 
-    def statistics(self, only: Filter = EVERYTHING) -> Statistics:
-        """Return the figures of what has ended within a day, as far as it is kept."""
-        return statistics(self.store, self.clock.now(), only)
+    def statistics(self, only: Filter = EVERYTHING, is_thorough: bool = False) -> Statistics:
+        """Return the figures of what has ended within a day, as far as it is kept.
+
+        Arguments:
+            only: Which tasks: of which function, or queue.
+            is_thorough: Whether to look at all, however long it takes.
+        """
+        return statistics(self.store, self.clock.now(), only, is_thorough)
 
     def ended_within(self, seconds: float) -> Dict[str, int]:
         """Return how many tasks have ended within so many seconds, by the name of their state."""
@@ -150,6 +155,10 @@ class Admin:
     def names(self) -> List[str]:
         """Return the names of all task functions that the database has heard of."""
         return names(self.store)
+
+    def latest_names(self) -> Tuple[List[str], Optional[int]]:
+        """Return such names in bounded time: those of so many of the latest tasks; None is all."""
+        return latest_names(self.store)
 
     # -- changing -----------------------------------------------------------------------------
 

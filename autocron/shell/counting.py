@@ -17,7 +17,7 @@ from autocron.core.task import ALL_QUEUES, TaskState
 from autocron.core.values import frozen
 from autocron.ports import Stats
 from autocron.shell.at_once import at_once
-from autocron.shell.listing import ENDED, WALK
+from autocron.shell.listing import ENDED, WALK, queue_of
 from autocron.shell.local import AskedStore
 from autocron.shell.queries import STATE
 from autocron.shell.rows import MAX_INSTANT, MIN_INSTANT, instant, microseconds
@@ -50,8 +50,6 @@ _STRANGE = [
 _ALL = f"SELECT (SELECT count(*) FROM tasks) {''.join(f' - ({one})' for one in _STRANGE)}"
 # What is less than this is counted at once, a millisecond for each; and no thread is needed.
 FEW = 20_000
-# A lane is a priority of three digits, a blank, and a queue.
-_PRIORITY = 4
 # What is counted: a table with its condition, and a lane.
 _Part = Tuple[str, Any]
 
@@ -114,7 +112,7 @@ def counted(store: AskedStore, paused: FrozenSet[str], now: datetime) -> Counted
     due_now: Counter[Any] = Counter()
     since: Dict[Any, List[int]] = {}
     for lane, _, _, first in lanes:
-        queue, due = _queue(lane), counts[_DUE, lane]
+        queue, due = queue_of(lane), counts[_DUE, lane]
         due_now[queue] += due
         waiting[queue] += due + counts[_LATER, lane]
         if type(first) is int and MIN_INSTANT <= first <= MAX_INSTANT:
@@ -169,10 +167,6 @@ def _count_large(
     rest = every - others - sum(count for part, count in counts.items() if part != left)
     # What happened while they were counted may be in several of them, or in none.
     counts[left] = max(rest, FEW)
-
-
-def _queue(lane: object) -> object:
-    return lane[_PRIORITY:] if isinstance(lane, str) else lane
 
 
 def _added_up(rows: Iterable[Tuple[Any, int]]) -> Counter[Any]:

@@ -23,7 +23,7 @@ _SINCE = {
     TaskState.RUNNING: "started_at",
     **dict.fromkeys(ENDED, "finished_at"),
 }
-_ORDER = {
+ORDER = {
     TaskState.WAITING: "run_at, seq",
     TaskState.RUNNING: "started_at, seq",
     **dict.fromkeys(ENDED, "finished_at DESC, seq DESC"),
@@ -40,6 +40,10 @@ WITH RECURSIVE walk (lane) AS (
 _LANES = f"{WALK} SELECT lane FROM walk WHERE lane IS NOT NULL"
 # The heads of so many lanes are one query; if there are more, all that waits is sorted.
 _MOST_LANES = 100
+# The names of so many of the latest tasks are looked at for a guess; 0.5 µs each.
+MOST_NAMES = 20_000
+# A lane is a priority of three digits, a blank, and a queue.
+_PRIORITY = 4
 
 
 @frozen
@@ -63,7 +67,12 @@ class Filter:
 
     def condition(self, state: TaskState, now: datetime) -> Tuple[str, Dict[str, Any]]:
         """Return the condition in SQL, and its values, for the tasks in one state."""
-        clauses = [STATE[state]]
+        found, looked, values = self.parts(state, now)
+        return " AND ".join([*found, *looked]), values
+
+    def parts(self, state: TaskState, now: datetime) -> Tuple[List[str], List[str], Dict[str, Any]]:
+        """Return the same in two parts: what an index finds, and what each row is looked at for."""
+        found, clauses = [STATE[state]], []
         values: Dict[str, Any] = {}
         if self.task is not None:
             clauses.append(
@@ -75,16 +84,17 @@ class Filter:
         if self.queue is not None:
             clauses.append("queue = :queue")
             values["queue"] = self.queue
+        ages = found if state in ENDED else clauses
         if self.older_than_seconds is not None:
-            clauses.append(f"{_SINCE[state]} < :older_than")
+            ages.append(f"{_SINCE[state]} < :older_than")
             values["older_than"] = _before(now, self.older_than_seconds)
         if self.newer_than_seconds is not None:
-            clauses.append(f"{_SINCE[state]} > :newer_than")
+            ages.append(f"{_SINCE[state]} > :newer_than")
             values["newer_than"] = _before(now, self.newer_than_seconds)
         if self.search is not None:
             clauses.append("(instr(name, :search) > 0 OR substr(id, 1, :begins) = :search)")
             values["search"], values["begins"] = self.search, len(self.search)
-        return " AND ".join(clauses), values
+        return found, clauses, values
 
 
 EVERYTHING = Filter()
@@ -119,10 +129,11 @@ def listed(
     found: List[Task] = []
     for state in states:
         condition, values = only.condition(state, now)
-        order = f"ORDER BY {_ORDER[state]} LIMIT :limit"
-        heads = [f"SELECT seq FROM tasks WHERE {condition} {order}"]
-        if state is TaskState.WAITING and limit >= 0:
-            heads = _heads_of_lanes(store, condition, order, values) or heads
+        order = f"ORDER BY {ORDER[state]} LIMIT :limit"
+        pieces = pieces_of(store, only, values) if state is TaskState.WAITING and limit >= 0 else ()
+        heads = [
+            f"SELECT seq FROM tasks WHERE {condition}{piece} {order}" for piece in pieces or ("",)
+        ]
         # The rows themselves are read of those only that are shown.
         seqs = " UNION ALL ".join(f"SELECT seq FROM ({head}) AS head" for head in heads)
         sql = f"SELECT {TASK} FROM tasks WHERE seq IN ({seqs}) {order}"
@@ -133,21 +144,29 @@ def listed(
     return found if limit < 0 else found[:limit]
 
 
-def _heads_of_lanes(
-    store: AskedStore, condition: str, order: str, values: Dict[str, Any]
-) -> List[str]:
-    """Return the queries for what waits, first in each lane; none if there are too many of them."""
-    lanes = store.ask("list the lanes", _LANES)
+def pieces_of(store: AskedStore, only: Filter, values: Dict[str, Any]) -> List[str]:
+    """Return conditions for pieces of what waits that have an order each; none if they are many.
+
+    Arguments:
+        store: The database.
+        only: Which tasks; of a queue the lanes of others are left out.
+        values: To this the values of the conditions are added.
+    """
+    lanes = [lane for (lane,) in store.ask("list the lanes", _LANES)]
+    if only.queue is not None:
+        lanes = [lane for lane in lanes if queue_of(lane) == only.queue]
     if len(lanes) > _MOST_LANES:
         return []
-    of_a_lane = []
-    for number, (lane,) in enumerate(lanes):
+    pieces = []
+    for number, lane in enumerate(lanes):
         values[f"lane_{number}"] = lane
-        of_a_lane.append(f"after_id IS NULL AND lane = :lane_{number}")
-    return [
-        f"SELECT seq FROM tasks WHERE {condition} AND {each} {order}"
-        for each in (*of_a_lane, "after_id IS NOT NULL")
-    ]
+        pieces.append(f" AND after_id IS NULL AND lane = :lane_{number}")
+    return [*pieces, " AND after_id IS NOT NULL"]
+
+
+def queue_of(lane: object) -> object:
+    """Return the queue of a lane; the lane itself if it is none."""
+    return lane[_PRIORITY:] if isinstance(lane, str) else lane
 
 
 def listed_ids(
@@ -186,3 +205,15 @@ def names(store: AskedStore) -> List[str]:
     """Return the names of all task functions that the database has heard of."""
     sql = "SELECT name FROM tasks UNION SELECT name FROM schedules"
     return sorted(name for (name,) in store.ask("list the task functions", sql))
+
+
+def latest_names(store: AskedStore) -> Tuple[List[str], Optional[int]]:
+    """Return the same in bounded time: of so many of the latest tasks; None is all of them."""
+    doing, values = "list the task functions", {"most": MOST_NAMES}
+    sql = (
+        "SELECT name FROM (SELECT name FROM tasks ORDER BY seq DESC LIMIT :most) AS latest "
+        "UNION SELECT name FROM schedules"
+    )
+    found = sorted(name for (name,) in store.ask(doing, sql, values))
+    older = store.ask(doing, "SELECT 1 FROM tasks LIMIT 1 OFFSET :most", values)
+    return found, MOST_NAMES if older else None

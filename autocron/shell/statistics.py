@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Dict, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Dict, List, Optional, Tuple
 
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
 from autocron.core.values import frozen
 from autocron.ports import Stats
+from autocron.shell.at_once import at_once
 from autocron.shell.counting import QueueInfo, counted
 from autocron.shell.listing import ENDED, Filter
 from autocron.shell.local import AskedStore
@@ -84,61 +86,105 @@ class Statistics:
     most_read: Optional[int] = None
 
 
-# (state, ended, waited, ran) in microseconds; the latter are None for what never began.
-_Row = Tuple[TaskState, int, Optional[int], Optional[int]]
+def statistics(
+    store: AskedStore, now: datetime, only: Filter, is_thorough: bool = False
+) -> Statistics:
+    """Return the figures of what has ended within a day, as far as it is kept.
 
-
-def statistics(store: AskedStore, now: datetime, only: Filter) -> Statistics:
-    """Return the figures of what has ended within a day, as far as it is kept."""
-    by_name: Dict[str, List[_Row]] = {}
-    is_cut = False
-    # An age within the filter, and within a day.
-    longest = min(only.newer_than_seconds or WINDOWS["day"], WINDOWS["day"])
-    within = Filter(only.task, only.queue, only.older_than_seconds, longest)
-    for state in ENDED:
-        condition, values = within.condition(state, now)
-        sql = (
-            "SELECT name, finished_at, started_at - run_at, finished_at - started_at "
-            f"FROM tasks WHERE {condition} "
-            f"ORDER BY finished_at DESC, seq DESC LIMIT {MOST_READ + 1}"
-        )
-        rows = store.ask("read what has ended", sql, values)
-        is_cut = is_cut or len(rows) > MOST_READ
-        for name, ended, waited, ran in rows[:MOST_READ]:
+    Arguments:
+        store: The database.
+        now: The present instant.
+        only: Which tasks: of which function, or queue.
+        is_thorough: Whether to look at all, however long it takes.
+    """
+    most = None if is_thorough else MOST_READ
+    found, *kinds = at_once(
+        lambda: counted(store, store.paused(), now),
+        *(partial(_read, store, now, only, state, most) for state in ENDED),
+    )
+    by_name: Dict[str, _Past] = {}
+    for state, (rows, _) in zip(ENDED, kinds):
+        for name, ended, waited, ran in rows:
             if type(name) is not str or type(ended) is not int:
                 continue  # no row of ours
-            by_name.setdefault(name, []).append((state, ended, waited, ran))
-    found = counted(store, store.paused(), now)
+            past = by_name.get(name)
+            if past is None:
+                past = by_name[name] = _Past()
+            past.add(state, ended, waited, ran)
+    everything = _Past()
+    for past in by_name.values():
+        everything.add_all(past)
     settings = Settings.read(store.settings())
-    everything = [row for one in by_name.values() for row in one]
     return Statistics(
-        total=_figures(everything, now),
-        tasks={name: _figures(one, now) for name, one in sorted(by_name.items())},
+        total=everything.figures(now),
+        tasks={name: past.figures(now) for name, past in sorted(by_name.items())},
         queues=found.queues,
         stats=found.stats,
         result_ttl=settings.result_ttl,
         failure_ttl=settings.failure_ttl,
-        most_read=MOST_READ if is_cut else None,
+        most_read=most if any(is_cut for _, is_cut in kinds) else None,
     )
 
 
-def _figures(rows: Sequence[_Row], now: datetime) -> Figures:
-    ended = {}
-    for window, seconds in WINDOWS.items():
-        since = microseconds(now - timedelta(seconds=seconds))
-        states = [state for state, at, _, _ in rows if at > since]
-        ended[window] = Ended(*(states.count(state) for state in ENDED))
-    return Figures(
-        ended=ended,
-        # Under a clock that was set back it may have begun before it was due.
-        waited=_spread([max(row[2], 0) for row in rows if row[2] is not None and _has_run(row)]),
-        ran=_spread([row[3] for row in rows if row[3] is not None and _has_run(row)]),
+# (name, ended, waited, ran) in microseconds; the latter are None for what never began.
+_Row = Tuple[Any, Any, Optional[int], Optional[int]]
+
+
+def _read(
+    store: AskedStore, now: datetime, only: Filter, state: TaskState, most: Optional[int]
+) -> Tuple[List[_Row], bool]:
+    """Read those of the latest tasks in a state that fit, and tell whether there are older ones."""
+    doing = "read what has ended"
+    # An age within the filter, and within a day.
+    longest = min(only.newer_than_seconds or WINDOWS["day"], WINDOWS["day"])
+    within = Filter(only.task, only.queue, only.older_than_seconds, longest)
+    found, read, values = within.parts(state, now)
+    latest = (
+        "SELECT name, queue, finished_at, started_at - run_at AS waited, "
+        f"finished_at - started_at AS ran FROM tasks WHERE {' AND '.join(found)}"
     )
+    is_cut = False
+    if most is not None:
+        latest += " ORDER BY finished_at DESC, seq DESC LIMIT :most"
+        values["most"] = most
+        older = f"SELECT 1 FROM tasks WHERE {' AND '.join(found)} LIMIT 1 OFFSET :most"
+        is_cut = bool(store.ask(doing, older, values))
+    where = f" WHERE {' AND '.join(read)}" if read else ""
+    sql = f"SELECT name, finished_at, waited, ran FROM ({latest}) AS latest{where}"
+    return store.ask(doing, sql, values), is_cut
 
 
-def _has_run(row: _Row) -> bool:
-    # What was cancelled may have run long before, if at all.
-    return row[0] is not TaskState.CANCELLED
+class _Past:
+    """What has ended, of one function or of all."""
+
+    def __init__(self) -> None:
+        self._ended: Dict[TaskState, List[int]] = {state: [] for state in ENDED}
+        self._waited: List[int] = []
+        self._ran: List[int] = []
+
+    def add(self, state: TaskState, ended: int, waited: Optional[int], ran: Optional[int]) -> None:
+        self._ended[state].append(ended)
+        # What was cancelled may have run long before, if at all.
+        if state is not TaskState.CANCELLED:
+            if waited is not None:
+                # Under a clock that was set back it may have begun before it was due.
+                self._waited.append(waited if waited > 0 else 0)
+            if ran is not None:
+                self._ran.append(ran)
+
+    def add_all(self, other: _Past) -> None:
+        for state, ended in other._ended.items():
+            self._ended[state] += ended
+        self._waited += other._waited
+        self._ran += other._ran
+
+    def figures(self, now: datetime) -> Figures:
+        ended = {}
+        for window, seconds in WINDOWS.items():
+            since = microseconds(now - timedelta(seconds=seconds))
+            counts = (sum(at > since for at in self._ended[state]) for state in ENDED)
+            ended[window] = Ended(*counts)
+        return Figures(ended=ended, waited=_spread(self._waited), ran=_spread(self._ran))
 
 
 def _spread(taken: List[int]) -> Optional[Spread]:

@@ -19,7 +19,7 @@ from autocron.cli import main
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, TaskState
-from autocron.shell import statistics
+from autocron.shell import listing, looking, statistics
 
 
 def run(capsys, *words):
@@ -263,8 +263,93 @@ class TestStats:
         found = shown(capsys, "--stats")["stats"]
         assert (found["most_read"], found["total"]["ended"]["day"]["succeeded"]) == (None, 3)
 
+    def test_of_all_of_them_if_that_is_asked_for(self, shop, capsys, monkeypatch):
+        monkeypatch.setattr(statistics, "MOST_READ", 2)
+        for number in range(3):
+            shop.call("add", number, 2)
+        shop.run_all()
+        found = shown(capsys, "--stats", "--thorough")["stats"]
+        assert (found["most_read"], found["total"]["ended"]["day"]["succeeded"]) == (None, 3)
+
+    def test_of_one_function_among_the_latest(self, shop, capsys, monkeypatch):
+        monkeypatch.setattr(statistics, "MOST_READ", 2)
+        for name in ("add", "fail", "add", "add"):
+            shop.call(name, "no") if name == "fail" else shop.call(name, 1, 2)
+        shop.run_all()
+        found = shown(capsys, "--stats", "--task", "fail")["stats"]
+        assert (found["most_read"], [one["name"] for one in found["tasks"]]) == (2, ["shop:fail"])
+        assert found["total"]["ended"]["day"] == {"succeeded": 0, "failed": 1, "cancelled": 0}
+        assert shown(capsys, "--stats", "--queue", "none")["stats"]["tasks"] == []
+
     def test_of_nothing(self, shop, capsys):
         assert run(capsys, "shop.db", "--stats")[0] == 0
+
+
+class TestMany:
+    """Of a list that would take long, the first are looked at, and it says so."""
+
+    @pytest.fixture
+    def many(self, shop, monkeypatch):
+        monkeypatch.setattr(looking, "MOST_READ", 4)
+        for number in range(6):
+            shop.call("fail", f"no {number}", queue="mail", priority=number % 2)
+        shop.run_all()
+        for number in range(6):
+            shop.call("add" if number else "fail", number, 2, queue="mail", priority=number % 3)
+        shop.call("add", 1, 2)
+        return shop
+
+    def test_of_one_function(self, many, capsys):
+        found = shown(capsys, "--tasks", "--task", "add")["tasks"]
+        assert (found["waiting_count"], found["waiting_most_read"]) == (3, 4)
+        assert len(found["waiting"]) == 3
+        assert found["waiting"] == sorted(found["waiting"], key=lambda one: one["run_at"])
+        out = run(capsys, "shop.db", "--tasks", "--task", "add")[1]
+        assert "The first 4 in this order were looked at; --thorough looks at all." in out
+        found = shown(capsys, "--tasks", "--task", "add", "--limit", "1")["tasks"]
+        assert (len(found["waiting"]), found["waiting_count"]) == (1, 3)
+
+    def test_is_looked_at_whole_if_that_is_asked_for(self, many, capsys):
+        found = shown(capsys, "--tasks", "--task", "add", "--thorough")["tasks"]
+        assert (found["waiting_count"], found["waiting_most_read"]) == (6, None)
+        found = shown(capsys, "--failed", "--queue", "mail", "--thorough")["failed"]
+        assert (found["failed_count"], found["failed_most_read"]) == (6, None)
+
+    def test_of_what_has_ended_the_latest(self, many, capsys):
+        found = shown(capsys, "--results", "--task", "fail")["results"]
+        assert (found["ended_count"], found["ended_most_read"]) == (4, 4)
+        ended = [one["finished_at"] for one in found["ended"]]
+        assert ended == sorted(ended, reverse=True)
+        every = shown(capsys, "--results")["results"]
+        assert found["ended"] == every["ended"][:4]
+        assert (every["ended_count"], every["ended_most_read"]) == (6, None)
+        assert shown(capsys, "--failed", "--queue", "mail")["failed"]["failed_count"] == 4
+
+    def test_of_a_queue_all_that_waits(self, many, capsys):
+        found = shown(capsys, "--tasks", "--queue", "mail")["tasks"]
+        assert (found["waiting_count"], found["waiting_most_read"]) == (6, None)
+        assert {one["queue"] for one in found["waiting"]} == {"mail"}
+        assert shown(capsys, "--tasks", "--queue", "none")["tasks"]["waiting_count"] == 0
+
+    def test_of_an_age(self, many, capsys):
+        found = shown(capsys, "--tasks", "--newer-than", "1h")["tasks"]
+        assert (found["waiting_count"], found["waiting_most_read"]) == (4, 4)
+        found = shown(capsys, "--results", "--newer-than", "1h")["results"]
+        assert (found["ended_count"], found["ended_most_read"]) == (6, None)
+
+    def test_a_name_is_looked_for_among_the_latest(self, many, capsys, monkeypatch):
+        assert "No task function is called 'ad'" in run(capsys, "shop.db", "--task", "ad")[1]
+        monkeypatch.setattr(listing, "MOST_NAMES", 2)
+        out = run(capsys, "shop.db", "--task", "ad")[1]
+        assert "Of the latest 2 tasks none has a function called 'ad'; did you mean add?" in out
+        out = run(capsys, "shop.db", "--failed", "--task", "nothing")[1]
+        assert out.endswith("none has a function called 'nothing'\n")
+
+    def test_goes_with_what_looks_at_tasks(self, many, capsys):
+        code, _, err = run(capsys, "shop.db", "--info", "--thorough")
+        assert (code, err.split(" goes")[0]) == (2, "autocron: --thorough")
+        assert run(capsys, "shop.db", "--retry", "all", "--thorough")[0] == 2
+        assert run(capsys, "shop.db", "--delete-database", "--thorough")[0] == 2
 
 
 class TestFilters:
