@@ -25,7 +25,7 @@ from autocron.shell.rows import MAX_INSTANT, MIN_INSTANT, instant, microseconds
 # Along `tasks_to_run`, which has all that it needs.
 _OF_A_LANE = "tasks WHERE state = 'waiting' AND after_id IS NULL AND lane = {lane} AND run_at"
 _LATER, _DUE = f"{_OF_A_LANE} > :now", f"{_OF_A_LANE} <= :now"
-_FEW = "(SELECT count(*) FROM (SELECT 1 FROM {} LIMIT :few) AS some)"
+_FEW = "(SELECT count(*) FROM (SELECT 1 FROM {} LIMIT :few) AS first_few)"
 _LANES = f"""{WALK}
 SELECT lane, {_FEW.format(_LATER.format(lane="walk.lane"))},
     {_FEW.format(_DUE.format(lane="walk.lane"))},

@@ -13,6 +13,7 @@ from autocron.core.outcome import Raised, Returned
 from autocron.core.task import Failure, Message
 from autocron.engine import Engine
 from autocron.operations import Operations
+from autocron.shell import counting, looking, statistics
 from autocron.shell.chance import new_id
 from autocron.shell.kinds import prepared
 from autocron.shell.paths import database_path
@@ -106,6 +107,25 @@ def both(tmp_path, make_url, monkeypatch, capsys):
     ids=" ".join,
 )
 def test_it_shows_the_same(both, words):
+    file, server = (database.document(*words) for database in both)
+    assert server == file
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--info"],
+        ["--stats", "--task", "send"],
+        ["--tasks", "--task", "send"],
+        ["--tasks", "--queue", "slow"],
+        ["--results", "--task", "mail:send"],
+        ["--failed", "--queue", "default"],
+    ],
+    ids=" ".join,
+)
+def test_it_shows_the_same_where_all_is_many(both, words, monkeypatch):
+    for module, most in ((counting, "FEW"), (looking, "MOST_READ"), (statistics, "MOST_READ")):
+        monkeypatch.setattr(module, most, 1)
     file, server = (database.document(*words) for database in both)
     assert server == file
 
