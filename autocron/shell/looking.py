@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from autocron.core.task import Task, TaskState
 from autocron.core.values import changed, frozen
 from autocron.shell.at_once import at_once
-from autocron.shell.counting import counted
+from autocron.shell.counting import waiting_in
 from autocron.shell.listing import EVERYTHING, ORDER, Filter, count, listed, pieces_of
 from autocron.shell.local import AskedStore
 from autocron.shell.queries import TASK
@@ -61,8 +61,7 @@ def look(
     tasks = tuple(listed(store, states, now, only, limit))
     if tuple(states) == (TaskState.WAITING,) and only == Filter(queue=only.queue) != EVERYTHING:
         # Lanes have the queue in their name; rows would have to be read for it.
-        queues = counted(store, frozenset(), now).queues
-        return Listed(tasks, sum(one.waiting for one in queues if one.name == only.queue))
+        return Listed(tasks, waiting_in(store, only.queue or ""))
     return Listed(tasks, count(store, states, now, only))
 
 

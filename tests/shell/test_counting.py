@@ -14,7 +14,7 @@ import pytest
 from autocron.core.task import TaskState
 from autocron.shell import counting
 from autocron.shell.at_once import at_once
-from autocron.shell.counting import counted
+from autocron.shell.counting import counted, waiting_in
 from autocron.shell.rows import instant, microseconds
 from autocron.shell.sqlite import SQLiteStore
 
@@ -72,6 +72,28 @@ def test_are_those_of_the_rows(store, monkeypatch, few, seed):
         assert one.running == sum(state == "running" for state, _, _ in mine)
         assert one.oldest_due_at == (instant(min(due)) if due else None)
         assert one.is_paused == (one.name in ("mail", "empty"))
+
+
+@pytest.mark.parametrize("few", [1, 10, 30, 20_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_of_one_queue_are_those_of_the_rows(store, monkeypatch, few, seed):
+    monkeypatch.setattr(counting, "FEW", few)
+    rows = _fill(store.path, seed, 150)
+    for queue in ("default", "mail", "a b", "none"):
+        waiting = sum(one == queue and state == "waiting" for one, state, _, _ in rows)
+        assert waiting_in(store, queue) == waiting
+
+
+def test_of_one_queue_that_has_nearly_all_are_those_of_the_rows(store, monkeypatch):
+    monkeypatch.setattr(counting, "FEW", 5)
+    rows = [row for row in _fill(store.path, 1, 150) if row[1] == "waiting"]
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        sql = "UPDATE tasks SET queue = 'default', lane = '100 default' WHERE queue <> 'default'"
+        connection.execute(f"{sql} AND state = 'waiting' AND seq > 4")
+    assert waiting_in(store, "default") > len(rows) - 5
+    assert waiting_in(store, "default") + waiting_in(store, "mail") + waiting_in(
+        store, "a b"
+    ) == len(rows)
 
 
 def test_of_nothing(store):
