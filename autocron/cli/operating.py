@@ -12,9 +12,9 @@ from autocron.cli.formatting import Screen
 from autocron.cli.listing import next_of
 from autocron.cli.options import ALL, TASK_VERBS, Request
 from autocron.cli.pieces import short
-from autocron.core.task import ALL_QUEUES, Task
+from autocron.core.task import ALL_QUEUES
 from autocron.shell.admin import Admin
-from autocron.shell.operating import CANCEL, DISCARD, RETRY, STATES_OF, Done
+from autocron.shell.operating import CANCEL, DISCARD, RETRY, STATES_OF, Changed, Done
 
 _PAST = {RETRY: "retried", DISCARD: "discarded", CANCEL: "cancelled"}
 # More are counted, not listed.
@@ -76,10 +76,9 @@ def _on_tasks(admin: Admin, verb: str, request: Request, screen: Screen) -> int:
     if options.json:
         document = as_json.head(admin.shown, admin.clock.now())
         # What runs has only been asked to end.
-        asked = [task for task in done.tasks if verb == CANCEL and not task.state.is_final]
-        document[past] = [task.id for task in done.tasks if task not in asked]
+        document[past] = [task.id for task in done.tasks if not task.is_asked]
         if verb == CANCEL:
-            document["asked_to_end"] = [task.id for task in asked]
+            document["asked_to_end"] = [task.id for task in done.tasks if task.is_asked]
         document["left"] = [{"reason": why, "count": n} for why, n in done.left.items()]
         screen.document(document)
     else:
@@ -88,10 +87,10 @@ def _on_tasks(admin: Admin, verb: str, request: Request, screen: Screen) -> int:
 
 
 def _say_done(verb: str, done: Done, screen: Screen) -> None:
-    said: Dict[str, List[Task]] = {}
+    said: Dict[str, List[Changed]] = {}
     for task in done.tasks:
-        is_asked = verb == CANCEL and not task.state.is_final
-        said.setdefault(_ASKED[task.is_cut_short] if is_asked else _PAST[verb], []).append(task)
+        what = _ASKED[task.is_cut_short] if task.is_asked else _PAST[verb]
+        said.setdefault(what, []).append(task)
     for what, tasks in said.items():
         if len(tasks) <= _MOST_SHOWN:
             for task in tasks:

@@ -6,10 +6,12 @@ changed in batches, so that a living system is not held up. No hook is called.
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import Counter
 from contextlib import closing
 from types import MappingProxyType
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import AutocronError
 from autocron.core.schedule import Schedule
@@ -25,7 +27,11 @@ from autocron.shell.ownership import RunFolder
 
 # Fewer characters would name a task by chance.
 SHORTEST_ID = 4
-_BATCH = 200
+# So many are changed in one transaction, and before the next one others have their turn: they look
+# for it after 1, 2, 5, ... ms. A call meanwhile takes 1 to 5 ms; with 200 tasks, and no pause, it
+# took 15 to 25, and one of a hundred 240 to 340.
+_BATCH = 50
+_PAUSE_SECONDS = 0.002
 # One for each worker that could begin something; what is more than the socket takes is lost.
 _MOST_WAKES = 100
 
@@ -72,17 +78,38 @@ class Unknown(Refused):
         self.known = known
 
 
+class Changed(NamedTuple):
+    """A task to which something was done; a million of these is to be no burden.
+
+    Attributes:
+        id: Its id.
+        name: The name of its function.
+        is_asked: Whether it runs, and was asked to end.
+        is_cut_short: Whether it is ended if it does not.
+    """
+
+    id: str
+    name: str
+    is_asked: bool
+    is_cut_short: bool
+
+
 @frozen
 class Done:
     """What was done to tasks.
 
     Attributes:
-        tasks: The tasks to which it was done, as they are now; as they were, if they are gone.
+        tasks: The tasks to which it was done.
         left: Why others of *all* were left as they are, and how many for each reason.
     """
 
-    tasks: Tuple[Task, ...]
+    tasks: Tuple[Changed, ...]
     left: Mapping[str, int] = MappingProxyType({})
+
+
+def _changed(verb: str, task: Task) -> Changed:
+    is_asked = verb == CANCEL and not task.state.is_final
+    return Changed(task.id, sys.intern(task.name), is_asked, is_asked and task.is_cut_short)
 
 
 class _LaterWaker:
@@ -195,7 +222,7 @@ class Operator:
             if reasons:
                 raise Refused("; ".join(reasons.values()))
         self._waker.send()
-        return Done(tuple(done[task_id] for task_id in before))
+        return Done(tuple(_changed(verb, done[task_id]) for task_id in before))
 
     def ids_of_all(
         self, verb: str, only: Filter, states: Sequence[TaskState] = ()
@@ -217,7 +244,7 @@ class Operator:
             ids: Their ids, in order.
             kill: As for :meth:`named`.
         """
-        done: List[Task] = []
+        done: List[Changed] = []
         left: Dict[str, int] = Counter()
         for start in range(0, len(ids), _BATCH):
             with self._store.transaction():
@@ -230,8 +257,10 @@ class Operator:
                     if reason:
                         left[reason] += 1
                     else:
-                        done.append(self._do(verb, task, kill))
+                        done.append(_changed(verb, self._do(verb, task, kill)))
             self._waker.send()
+            if start + _BATCH < len(ids):
+                time.sleep(_PAUSE_SECONDS)
         return Done(tuple(done), left)
 
     def _do(self, verb: str, task: Task, kill: bool) -> Task:

@@ -19,7 +19,7 @@ from autocron.cli import main
 from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import ALL_QUEUES, TaskState
-from autocron.shell import listing, looking, statistics
+from autocron.shell import listing, looking, operating, statistics
 
 
 def run(capsys, *words):
@@ -430,3 +430,16 @@ class TestWatch:
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
+
+
+class TestTurns:
+    def test_others_have_their_turn_between_two_batches(self, shop, capsys, monkeypatch):
+        for number in range(7):
+            shop.call("add", number, 2)
+        called = []
+        monkeypatch.setattr(operating, "_BATCH", 3)
+        # As another process would; it is in none of the batches, and waits for none.
+        monkeypatch.setattr(operating.time, "sleep", lambda _: called.append(shop.call("add", 1)))
+        assert run(capsys, "shop.db", "--cancel", "all", "--yes")[0] == 0
+        assert [state(shop, task) for task in called] == [TaskState.WAITING] * 2
+        assert shop.store.stats(shop.clock.now()).counts[TaskState.CANCELLED] == 7
