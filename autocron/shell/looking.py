@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from autocron.core.task import Task, TaskState
 from autocron.core.values import changed, frozen
 from autocron.shell.at_once import at_once
-from autocron.shell.counting import waiting_in
-from autocron.shell.listing import EVERYTHING, ORDER, Filter, count, listed, pieces_of
+from autocron.shell.counting import waiting, waiting_in
+from autocron.shell.listing import ORDER, Filter, count, listed, pieces_of
 from autocron.shell.local import AskedStore
 from autocron.shell.queries import TASK
 
@@ -59,9 +59,10 @@ def look(
     if not is_thorough and TaskState.RUNNING not in states and _has_to_read(states, now, only):
         return _first(store, states, now, only, limit)
     tasks = tuple(listed(store, states, now, only, limit))
-    if tuple(states) == (TaskState.WAITING,) and only == Filter(queue=only.queue) != EVERYTHING:
+    if tuple(states) == (TaskState.WAITING,) and only == Filter(queue=only.queue):
         # Lanes have the queue in their name; rows would have to be read for it.
-        return Listed(tasks, waiting_in(store, only.queue or ""))
+        how_many = waiting(store) if only.queue is None else waiting_in(store, only.queue)
+        return Listed(tasks, how_many)
     return Listed(tasks, count(store, states, now, only))
 
 

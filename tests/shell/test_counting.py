@@ -14,7 +14,7 @@ import pytest
 from autocron.core.task import TaskState
 from autocron.shell import counting
 from autocron.shell.at_once import at_once
-from autocron.shell.counting import counted, waiting_in
+from autocron.shell.counting import counted, waiting, waiting_in
 from autocron.shell.rows import instant, microseconds
 from autocron.shell.sqlite import SQLiteStore
 
@@ -64,11 +64,11 @@ def test_are_those_of_the_rows(store, monkeypatch, few, seed):
     assert [one.name for one in found.queues] == ["a b", "default", "empty", "mail"]
     for one in found.queues:
         mine = [(state, held, at) for queue, state, held, at in rows if queue == one.name]
-        waiting = [(held, at) for state, held, at in mine if state == "waiting"]
-        due = [at for held, at in waiting if not held and at <= now]
-        assert one.waiting == len(waiting)
+        kept = [(held, at) for state, held, at in mine if state == "waiting"]
+        due = [at for held, at in kept if not held and at <= now]
+        assert one.waiting == len(kept)
         assert one.due == len(due)
-        assert one.held == sum(held for held, _ in waiting)
+        assert one.held == sum(held for held, _ in kept)
         assert one.running == sum(state == "running" for state, _, _ in mine)
         assert one.oldest_due_at == (instant(min(due)) if due else None)
         assert one.is_paused == (one.name in ("mail", "empty"))
@@ -79,9 +79,10 @@ def test_are_those_of_the_rows(store, monkeypatch, few, seed):
 def test_of_one_queue_are_those_of_the_rows(store, monkeypatch, few, seed):
     monkeypatch.setattr(counting, "FEW", few)
     rows = _fill(store.path, seed, 150)
+    assert waiting(store) == sum(state == "waiting" for _, state, _, _ in rows)
     for queue in ("default", "mail", "a b", "none"):
-        waiting = sum(one == queue and state == "waiting" for one, state, _, _ in rows)
-        assert waiting_in(store, queue) == waiting
+        mine = sum(one == queue and state == "waiting" for one, state, _, _ in rows)
+        assert waiting_in(store, queue) == mine
 
 
 def test_of_one_queue_that_has_nearly_all_are_those_of_the_rows(store, monkeypatch):
