@@ -8,6 +8,7 @@ nothing while none is.
 from __future__ import annotations
 
 import heapq
+import logging
 from datetime import datetime, timedelta, tzinfo
 from typing import Iterator, List, Mapping, Optional, Protocol, Tuple
 
@@ -19,6 +20,8 @@ from autocron.core.task import Message, Task
 from autocron.core.values import changed, made
 from autocron.operations import SCHEDULES_VERSION
 from autocron.ports import Store, Zones
+
+logger = logging.getLogger("autocron")
 
 # Under this name the store tells which period of service it is.
 SERVICE = "service"
@@ -177,9 +180,6 @@ class CronTicker:
             try:
                 expression, zone = parse(schedule.text), self._zones(schedule.zone)
             except AutocronError as error:
-                import logging  # few need it, and it is large
-
-                logger = logging.getLogger("autocron")
                 logger.error("schedule %s can not run here: %s", schedule.key, error)
                 continue
             plan = _Plan(schedule, expression, zone, schedule.watermark_at)

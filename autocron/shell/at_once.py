@@ -35,6 +35,7 @@ def at_once(*questions: Callable[[], Any]) -> List[Any]:
                 answers[place] = questions[place]()
             except BaseException as error:  # raised in the thread that has asked
                 errors[place] = error
+                return
 
     helpers = min(len(questions), os.cpu_count() or 1, _MOST) - 1
     threads = [Thread(target=ask) for _ in range(helpers)]

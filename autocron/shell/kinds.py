@@ -8,10 +8,19 @@ order.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 from autocron.core.errors import AutocronError
-from autocron.engine import Engine, Tick
 from autocron.operations import Operations
 from autocron.ports import Clock, Logbook, Observer, Waker
 from autocron.shell.chance import draw, new_id, new_ids
@@ -23,6 +32,9 @@ from autocron.shell.ownership import RunFolder
 from autocron.shell.private import check_database
 from autocron.shell.remote import is_url, remember, url_of
 from autocron.shell.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from autocron.engine import Engine, Tick
 
 
 class Host(NamedTuple):
@@ -223,13 +235,16 @@ class _Looking:
 
 class _FileKeeper:
     def __init__(self, engine: Engine, path: str) -> None:
+        # Commands that look at a database keep no house.
+        from autocron.engine import Tick
         from autocron.shell.large_log import LargeLog
 
+        self._nothing = Tick()
         self._engine = engine
         self._log = LargeLog(path)
 
     def tick(self, fires: bool) -> Tick:
-        tick = self._engine.tick() if fires else Tick()
+        tick = self._engine.tick() if fires else self._nothing
         self._log.look()
         return tick
 
