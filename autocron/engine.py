@@ -29,6 +29,8 @@ PROGRESS_PAUSE_SECONDS = 0.1
 
 # How an attempt went, when it ended, and a number that was drawn, until it is stored.
 _Ended = Tuple[Outcome, datetime, float]
+# What was claimed, what has ended, and why that could not be stored.
+_Worked = Tuple[Optional[Task], Optional[Task], Optional[StoreError]]
 
 
 class Tick(NamedTuple):
@@ -196,7 +198,7 @@ class Engine(Operations):
             stint.kept.clear()
             stint.ahead.clear()
             # The hooks are user code, and hear of it where tasks run.
-            self._settled += changes
+            self._settled = changes
         finally:
             self._turn.release()
         for _ in range(given_back):
@@ -259,36 +261,34 @@ class Engine(Operations):
 
     # -- working ----------------------------------------------------------------------------
 
-    def _work(
-        self, invoker: Invoker, task: Task, claim: bool
-    ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
+    def _work(self, invoker: Invoker, task: Task, claim: bool) -> _Worked:
         """Run a task and end it; return the next one, the ended one, and why it could not."""
         begun = self._begun
         if begun is None:
             begun = self._begun = task
             if self._logbook is not None:
                 self._logbook.note(task)
-        if self._ended is None:
+        ended = self._ended
+        if ended is None:
             self._tell("started", begun)
             self._told_at, self._untold = -math.inf, None
             outcome = invoker.invoke(begun, self)
             drawn = 0.0 if isinstance(outcome, Returned) else self._draw()
-            self._ended = (outcome, self.clock.now(), drawn)
+            ended = self._ended = (outcome, self.clock.now(), drawn)
         self.steps += 1
+        # What it has told meanwhile has changed it.
+        task = self._in_hand or task
         with self._turn:
-            if self._logbook is None:
-                return self._store_end(begun, claim)
-            return self._keep(begun, claim) or self._store_end(begun, claim)
+            if self._logbook is not None:
+                kept = self._keep(task, begun, ended, claim)
+                if kept is not None:
+                    return kept
+            return self._store_end(task, begun, ended, claim)
 
-    def _keep(
-        self, begun: Task, claim: bool
-    ) -> Optional[Tuple[Optional[Task], Optional[Task], Optional[StoreError]]]:
+    def _keep(self, task: Task, begun: Task, ended: _Ended, claim: bool) -> Optional[_Worked]:
         """Only note the end of a task, and begin the next one of its stint, if that is enough."""
-        task, ended, stint = self._in_hand, self._ended, self._stint
-        if task is None or ended is None or begun.started_at is None:
-            return None
-        outcome, now, _ = ended
-        stint.learn(task, begun.started_at, now)
+        (outcome, now, _), stint = ended, self._stint
+        stint.learn(begun, now)
         if (
             not (stint.ahead and claim)
             or not isinstance(outcome, Returned)
@@ -315,12 +315,9 @@ class Engine(Operations):
         self._in_hand, self._begun = self._stint.ahead.popleft(), begun
         return following
 
-    def _store_end(
-        self, begun: Task, claim: bool
-    ) -> Tuple[Optional[Task], Optional[Task], Optional[StoreError]]:
+    def _store_end(self, task: Task, begun: Task, ended: _Ended, claim: bool) -> _Worked:
         """Store what has ended, and in the same transaction claim what is next."""
-        # What it has told meanwhile has changed it.
-        task, ended, stint = self._in_hand or begun, self._ended or (), self._stint
+        stint = self._stint
         following: List[Task] = []
         given_back = 0
         try:
@@ -411,8 +408,10 @@ class Engine(Operations):
         if alone or self._logbook is None or not is_plain(claimed):
             return [claimed]
         room = self._stint.room(claimed)
-        more = self.store.claimable_next(claimed, now, room) if room else ()
-        found = [self._take(task, now) for task in self._stint.fitting(claimed, more)]
+        if not room:
+            return [claimed]
+        more = self._stint.fitting(claimed, self.store.claimable_next(claimed, now, room))
+        found = [self._take(task, now) for task in more]
         return [claimed, *(task for task in found if task is not None)]
 
     def _take(self, task: Task, now: datetime) -> Optional[Task]:

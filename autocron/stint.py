@@ -42,9 +42,11 @@ class Stint:
     def __bool__(self) -> bool:
         return bool(self.kept or self.ahead)
 
-    def learn(self, task: Task, began_at: datetime, ended_at: datetime) -> None:
-        """Take note of how long an attempt took."""
-        name, seconds = task.name, (ended_at - began_at).total_seconds()
+    def learn(self, task: Task, ended_at: datetime) -> None:
+        """Take note of how long an attempt took, which has begun at ``started_at``."""
+        if task.started_at is None:
+            return
+        name, seconds = task.name, (ended_at - task.started_at).total_seconds()
         before = self._seconds.get(name)
         if before is not None and seconds < before:
             seconds = before + (seconds - before) * _FORGOTTEN_EACH_TIME
@@ -58,8 +60,13 @@ class Stint:
         return min(2 * self._size, MOST) - 1 if seconds < STINT_SECONDS else 0
 
     def fitting(self, first: Task, following: Iterable[Task]) -> Iterator[Task]:
-        """Return those that may be claimed with the first one: while they are short together."""
-        seconds = self._seconds.get(first.name, STINT_SECONDS)
+        """Return those that may be claimed with the first one: while they are short together.
+
+        Arguments:
+            first: One for which there is room.
+            following: Those behind it.
+        """
+        seconds = self._seconds[first.name]
         for task in following:
             # One that is not known is given a stint of its own.
             seconds += self._seconds.get(task.name, STINT_SECONDS)

@@ -39,6 +39,7 @@ from autocron.core.policy import Policy
 from autocron.core.rate import Rate
 from autocron.core.task import TaskState
 from autocron.housekeeping import PURGE_EVERY_SECONDS
+from autocron.operations import SCHEDULES_VERSION, next_version
 from spec.benches import Bench, FailingStore, work
 from spec.strategies import examples
 from spec.tables import table
@@ -227,6 +228,42 @@ class DescribeAFinish:
         before = bench.wakes.count
         engine.tick()
         assert bench.wakes.count == before + 1
+
+
+class DescribeALoss:
+    def it_leaves_word_of_when_the_attempt_began_and_that_its_worker_was_lost(self, bench, note):
+        task = bench.call(note)
+        bench.engine().tick()
+        began_at = bench.clock.now()
+        bench.clock.advance(seconds=3)
+        (lost,) = bench.engine("house").reclaim("worker-1", charged=True)
+        assert lost == bench.task(task)
+        (past,) = lost.history
+        assert (past.started_at, past.ended_at) == (began_at, bench.clock.now())
+        assert past.error_message == "its worker was lost"
+
+    def it_leaves_word_of_what_ended_the_worker_if_that_is_known(self, bench, note):
+        bench.call(note)
+        bench.engine().tick()
+        how = "was ended by SIGSEGV"
+        (lost,) = bench.engine("house").reclaim("worker-1", charged=True, how=how)
+        assert lost.history[0].error_message == "its worker was ended by SIGSEGV"
+
+
+@table("""
+before               | after
+-                    | 1
+1                    | 2
+9                    | 10
+99999999999999999    | 100000000000000000
+100000000000000000   | 1
+999999999999999999   | 1
+-3                   | 1
+x                    | 1
+""")
+def it_goes_on_with_the_count_of_declared_schedules_whatever_stands_there(before, after):
+    stored = {} if before == "-" else {SCHEDULES_VERSION: before}
+    assert next_version(stored) == after
 
 
 class DescribeAClaim:

@@ -35,11 +35,14 @@ from hypothesis import strategies as st
 
 from autocron.core.arguments import dump_call
 from autocron.core.errors import StoreError
+from autocron.core.events import Claimed
+from autocron.core.machine import apply
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.task import Message, TaskState
+from autocron.core.values import changed
 from autocron.shell.logbook import FileLogbook, in_hand, logged
 from autocron.shell.ownership import RunFolder
-from autocron.stint import MOST, STINT_SECONDS
+from autocron.stint import MOST, STINT_SECONDS, Stint
 from autocron.testing.runner import name_of
 from spec.benches import Bench, FailingStore, work
 from spec.strategies import examples
@@ -83,7 +86,11 @@ class Yard:
 
     def takes(self, milliseconds):
         """Return what lets so much time pass."""
-        return lambda: self.bench.clock.advance(timedelta(milliseconds=milliseconds))
+
+        def pass_time():
+            self.bench.clock.advance(timedelta(milliseconds=milliseconds))
+
+        return pass_time
 
     def calls(self, *whats, **options):
         return [self.bench.call(self.note, what, **options) for what in whats]
@@ -115,7 +122,7 @@ class Yard:
             engine.tick()
         tasks = self.calls(*range(count), policy=policy)
         engine.tick()
-        assert self.held() == count
+        assert (self.held(), engine.is_amid_stint, engine.has_kept) == (count, count > 1, False)
         self.ran.clear()
         return engine, tasks
 
@@ -170,8 +177,10 @@ class DescribeAStint:
 
     def it_is_told_of_step_by_step_and_stored_at_its_end(self, yard):
         engine, tasks = yard.in_stint(3)
+        steps = engine.steps
         for number, task in enumerate(tasks[:2]):
             tick = engine.tick()
+            assert (engine.steps - steps, engine.has_kept) == (number + 1, True)
             assert (tick.finished.id, tick.finished.result) == (task.id, str(number))
             assert tick.claimed.id == tasks[number + 1].id
             assert tick.next_at <= yard.bench.clock.now()
@@ -179,7 +188,7 @@ class DescribeAStint:
         tick = engine.tick()
         assert yard.states(tasks) == [SUCCEEDED] * 3
         assert (tick.finished, tick.claimed) == (yard.bench.task(tasks[2]), None)
-        assert not engine.is_amid_stint
+        assert (engine.is_amid_stint, engine.has_kept) == (False, False)
 
     def it_is_stored_with_the_claim_of_the_next(self, yard):
         engine, tasks = yard.in_stint(2)
@@ -223,6 +232,26 @@ class DescribeAStint:
         assert yard.held() == 2
         work(engine)
         assert yard.ran == [0, 1, "new", *"abc"]
+
+    def it_ends_before_a_function_that_was_not_run_before(self, yard):
+        engine, _ = yard.in_stint(1)
+        yard.calls("a", "b")
+        yard.bench.call(yard.other, "new")
+        yard.calls("c")
+        engine.tick()
+        assert yard.held() == 2
+        work(engine)
+        assert yard.ran == [0, "a", "b", "new", "c"]
+
+    def it_forgets_how_long_all_functions_took_when_they_are_a_thousand(self, yard):
+        (task,) = yard.calls("it")
+        running = apply(task, Claimed("worker-1", yard.bench.clock.now()))
+        stint = Stint()
+        for number in range(1001):
+            known = [stint.room(changed(running, name=f"f{n}")) for n in range(min(number, 3))]
+            assert known == [1, 1, 1][:number]
+            stint.learn(changed(running, name=f"f{number}"), yard.bench.clock.now())
+        assert [stint.room(changed(running, name=f"f{n}")) for n in (0, 999, 1000)] == [0, 0, 1]
 
     def it_has_no_function_that_took_long_until_that_is_long_ago(self, yard):
         yard.plans["long"] = yard.takes(7)
@@ -291,7 +320,9 @@ class DescribeWhatHasEnded:
         assert yard.states(tasks) == [RUNNING] * 4
         engine.tick()
         assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, RUNNING, RUNNING]
+        begins_at = yard.bench.clock.now()
         work(engine)
+        assert [yard.bench.task(task).started_at for task in tasks[2:]] == [begins_at] * 2
         assert yard.ran == [0, 1, 2, 3]
         assert yard.states(tasks) == [SUCCEEDED] * 4
 
@@ -344,12 +375,31 @@ class DescribeWhatHasEnded:
         ]
 
     def it_has_succeeded_if_somebody_asks_for_its_end_meanwhile(self, yard):
-        engine, tasks = yard.in_stint(3)
-        yard.plans[1] = lambda: yard.bench.engine().cancel(tasks[0].id)
+        told = []
+        engine, tasks = yard.in_stint(4, observer=lambda kind, task: told.append((kind, task.id)))
+        told.clear()
+        began_at = yard.bench.clock.now()
+        yard.plans[0] = yard.plans[1] = yard.takes(1)
+        yard.plans[2] = lambda: yard.bench.engine().cancel(tasks[1].id)
         work(engine)
-        stored = yard.bench.task(tasks[0])
-        assert (stored.state, stored.result) == (SUCCEEDED, "0")
+        stored = yard.bench.task(tasks[1])
+        assert (stored.state, stored.result) == (SUCCEEDED, "null")
         assert stored.cancel_asked_at is not None
+        assert stored.started_at - began_at == timedelta(milliseconds=1)
+        assert stored.finished_at - began_at == timedelta(milliseconds=2)
+        assert [what for what in told if what[0] != "started"] == [
+            ("succeeded", task.id) for task in tasks
+        ]
+
+    def it_has_its_own_times_also_if_somebody_asks_for_its_end_while_it_runs(self, yard):
+        engine, tasks = yard.in_stint(2)
+        began_at = yard.bench.clock.now()
+        yard.plans[0] = yard.takes(1)
+        yard.plans[1] = lambda: yard.bench.engine().cancel(tasks[1].id)
+        work(engine)
+        stored = yard.bench.task(tasks[1])
+        assert (stored.state, stored.cancel_asked_at is None) == (SUCCEEDED, False)
+        assert stored.started_at - began_at == timedelta(milliseconds=1)
 
     @pytest.mark.parametrize("failing", ["swap", "transaction"])
     def it_stays_in_hand_if_it_can_not_be_stored_and_nothing_runs_again(self, yard, failing):
@@ -377,6 +427,23 @@ class DescribeWhatHasEnded:
             tick = engine.tick()
         assert (tick.trouble, tick.claimed) == (None, None)
         assert yard.states([*tasks, *following]) == [SUCCEEDED] * 3 + [WAITING]
+
+    def it_is_stored_alone_if_it_fails_together_with_what_is_given_back(self, yard):
+        class FirmStore(FailingStore):
+            def swap(self, before, after):
+                return self._fail() if after.state is WAITING else self._store.swap(before, after)
+
+        engine, tasks = yard.in_stint(3)
+        engine.tick()
+        engine.store = FirmStore(yard.bench.store)
+        before = yard.bench.wakes.count
+        tick = engine.tick(claim=False)
+        assert (tick.trouble, tick.claimed, engine.in_hand) == (None, None, None)
+        assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, RUNNING]
+        assert (yard.bench.wakes.count, engine.is_amid_stint) == (before, True)
+        # Whoever finds that this worker is gone gives it back.
+        yard.reclaim()
+        assert (yard.states(tasks)[2], yard.bench.task(tasks[2]).deaths) == (WAITING, 0)
 
     def it_does_not_count_if_its_worker_was_thought_dead(self, yard):
         engine, tasks = yard.in_stint(3)
@@ -448,24 +515,27 @@ class DescribeATaskThatTakesLonger:
         assert yard.ran == [0, 1]
 
     def it_may_be_left_to_who_is_storing_it_already(self, yard):
-        tried = []
+        threads = []
 
         class BusyStore(FailingStore):
             @contextmanager
             def transaction(self):
                 with self._store.transaction():
-                    thread = Thread(target=engine.settle, kwargs={"waits": False})
-                    thread.start()
-                    thread.join(60)
-                    tried.append(thread.is_alive())
+                    for how, patience_seconds in (({"waits": False}, 60), ({}, 0.05)):
+                        thread = Thread(target=engine.settle, kwargs=how)
+                        thread.start()
+                        thread.join(patience_seconds)
+                        assert thread.is_alive() == (not how)
+                        threads.append(thread)
                     yield
 
-        store = FailingStore(yard.bench.store)
-        engine, tasks = yard.in_stint(2, store=store)
+        engine, tasks = yard.in_stint(2)
         engine.store = BusyStore(yard.bench.store)
-        work(engine)
-        assert tried
-        assert not any(tried)
+        engine.tick()
+        engine.tick()
+        for thread in threads:
+            thread.join(60)
+        assert [thread.is_alive() for thread in threads] == [False, False]
         assert yard.states(tasks) == [SUCCEEDED] * 2
 
 
