@@ -183,7 +183,7 @@ class DescribeMap:
         operations = Operations(
             bench.store,
             bench.clock,
-            new_id=lambda: "group",
+            new_id=iter(["group"]).__next__,  # no other one is needed
             new_ids=lambda count: [f"of-{count}-{number}" for number in range(count)],
         )
         calls = Alike(Message("m:f", "[[],{}]"), payload=["[[1],{}]", "[[2],{}]"])
