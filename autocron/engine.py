@@ -273,8 +273,7 @@ class Engine(Operations):
             self._tell("started", begun)
             self._told_at, self._untold = -math.inf, None
             outcome = invoker.invoke(begun, self)
-            drawn = 0.0 if isinstance(outcome, Returned) else self._draw()
-            ended = self._ended = (outcome, self.clock.now(), drawn)
+            ended = self._ended = (outcome, self.clock.now(), self._draw())
         self.steps += 1
         # What it has told meanwhile has changed it.
         task = self._in_hand or task

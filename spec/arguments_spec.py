@@ -51,6 +51,7 @@ import copy
 import dataclasses
 import decimal
 import enum
+import functools
 import importlib.util
 import inspect
 import io
@@ -261,6 +262,26 @@ class DescribePlainCalls:
         monkeypatch.setattr(arguments, "_writer", arguments._writer.__wrapped__)
         assert dump_call(args, {}) == text
         assert load_call(text) == (args, {})
+
+    def it_is_written_by_one_encoder_as_json_makes_it_for_each_text(self, monkeypatch):
+        made = []
+
+        def make(*how):
+            made.append(how)
+            return lambda tree, level: ("[", f"{tree}{level}]")
+
+        monkeypatch.setattr("json.encoder.c_make_encoder", make)
+        monkeypatch.setattr(
+            arguments, "_writer", functools.lru_cache(None)(arguments._writer.__wrapped__)
+        )
+        texts = [dump_call((1,), {}) for _ in range(2)]
+        encoder = json.JSONEncoder(
+            ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+        )
+        assert texts == [f"[{encoder.encode((1,))},{{}}]"] * 2
+        ours, others = made
+        assert ours[1].__func__ is others[1].__func__
+        assert (ours[0], *ours[2:]) == (others[0], *others[2:])
 
 
 class DescribeIntegers:
