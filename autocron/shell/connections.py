@@ -15,6 +15,7 @@ import weakref
 from typing import List, Optional, Set, Tuple, Type
 
 from autocron.core.errors import ForeignDatabase, StoreError
+from autocron.shell.checkpoints import AUTOMATIC_PAGES
 from autocron.shell.place import Place
 
 try:
@@ -28,8 +29,6 @@ SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
 MAX_IDLE = 16
 # The write-ahead log is cut back to this after it has grown, for example under a long read.
 WAL_BYTES = 8 * 1024 * 1024
-# Four megabytes of pages, as where they have SQLite's own size.
-CHECKPOINT_PAGES = 2000
 
 # Who finds the database locked looks again after so long, each time. SQLite itself looks less often
 # the longer it has waited, and others pass by for seconds (`tests.torture.load`: 1.8 s, like this
@@ -180,7 +179,7 @@ def connect(path: str, durability: str, timeout_seconds: float, mode: str) -> sq
             connection.execute(f"PRAGMA fullfsync={int(durability == 'full')}")
             connection.execute("PRAGMA checkpoint_fullfsync=1")
             connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}").fetchall()
-            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
+            connection.execute(f"PRAGMA wal_autocheckpoint={AUTOMATIC_PAGES}").fetchall()
         except sqlite3.Error:
             connection.close()
             raise
@@ -330,6 +329,8 @@ class Pool:
         # Whether this is a child of who opened it, made by a fork that Python knows of.
         self.is_inherited = False
         self._turn = threading.Lock()
+        # About how many pages this process has added to the log since it last saw to it.
+        self.logged_pages = 0.0
         _POOLS.add(self)
 
     @property

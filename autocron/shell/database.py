@@ -25,6 +25,7 @@ from typing import (
 )
 
 from autocron.core.errors import StoreError
+from autocron.shell.checkpoints import IS_UNSAFE, see_to_log
 from autocron.shell.connections import (
     FORKS,
     JOURNAL_START,
@@ -61,6 +62,7 @@ class _Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._depth = 0
+        self.rows = 0
         self.undone = False
 
     def __enter__(self) -> None:
@@ -281,6 +283,8 @@ class Database:
             if transaction.undone or not connection.in_transaction:
                 raise self._is_undone("commit a transaction")
             self._count(connection, "commit a transaction", "COMMIT")
+            if IS_UNSAFE and pool.place is not None:
+                see_to_log(pool, connection, transaction.rows)
         finally:
             if pool.is_mine:
                 try:
@@ -380,10 +384,15 @@ class Database:
         if current is not None:
             if current.undone or not current.connection.in_transaction:
                 raise self._is_undone(doing)
-            return self._count(current.connection, doing, sql, values)
+            count = self._count(current.connection, doing, sql, values)
+            current.rows += count
+            return count
         pool, connection = self._take_turn(doing)
         try:
-            return self._count(connection, doing, sql, values)
+            count = self._count(connection, doing, sql, values)
+            if IS_UNSAFE and pool.place is not None:
+                see_to_log(pool, connection, count)
+            return count
         finally:
             pool.give_turn(connection)
 
