@@ -41,7 +41,7 @@ class Crew:
         wake: The socket on which the workers are woken.
         news: What the hooks of the application are to be told by a worker.
         draw_name: Draws the name of a new worker.
-        recruit: A worker that is started already; the first one to be hired.
+        recruits: Workers that are started already; the first ones to be hired.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Crew:
         wake: socket.socket,
         news: News,
         draw_name: Callable[[], str],
-        recruit: Optional[Recruit] = None,
+        recruits: Sequence[Recruit] = (),
     ) -> None:
         self._folder = folder
-        self._recruit = recruit
+        self._recruits = list(recruits)
         self._draw_name = draw_name
         self._news = news
         self._clock = clock
@@ -125,6 +125,9 @@ class Crew:
         for queues, size in self._wanted.items():
             while self._may_hire() and len(self._active(queues)) < size:
                 self._hire(self._application, queues)
+        if self._recruits and self._may_hire():
+            # There are enough.
+            self._dismiss_recruits()
 
     def _may_hire(self) -> bool:
         if self._head_start_until is not None:
@@ -135,7 +138,7 @@ class Crew:
         return self._rest_until is None
 
     def _hire(self, application: Application, queues: Optional[Tuple[str, ...]]) -> None:
-        recruit, self._recruit = self._recruit, None
+        recruit = self._recruits.pop(0) if self._recruits else None
         if recruit is not None and recruit.executable != application.executable:
             recruit.dismiss()
             recruit = None
@@ -267,8 +270,8 @@ class Crew:
 
     def knows(self, name: str) -> bool:
         """Tell whether a worker is one of ours and has not been buried."""
-        recruited = self._recruit is not None and self._recruit.name == name
-        return recruited or any(member.name == name for member in self._members)
+        is_recruit = any(recruit.name == name for recruit in self._recruits)
+        return is_recruit or any(member.name == name for member in self._members)
 
     def next_seconds(self) -> Optional[float]:
         """Return the seconds until there is something to do unasked, or None."""
@@ -284,15 +287,17 @@ class Crew:
         self._wanted = {}
         # Nobody is hired when that is over.
         self._rest_until = self._head_start_until = None
-        if self._recruit is not None:
-            self._recruit.dismiss()
-            self._recruit = None
+        self._dismiss_recruits()
         for member in self._members:
             if member.is_dismissed:
                 continue
             self._let_go(member, STOP)
             member.is_dismissed = True
             member.kill_at = self._clock.monotonic() + self.leaving_seconds
+
+    def _dismiss_recruits(self) -> None:
+        while self._recruits:
+            self._recruits.pop().dismiss()
 
     def hurry(self) -> bool:
         """End all workers at once; tell whether there was one to end."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Protocol, Union
 
 from autocron.core.errors import AutocronError
-from autocron.shell.ownership import RunFolder, holder, is_shared
+from autocron.shell.ownership import Lock, RunFolder, holder, is_shared
+from autocron.shell.plain import is_plain
 from autocron.shell.private import check_folder
 from autocron.shell.wakeup import bind
-
-if TYPE_CHECKING:
-    import subprocess
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 # What a launcher waits for.
 GO = b"!"
+# What the command line of a worker has more than that of the supervisor that it is forked off.
+_ROOM = " " * 16
 
 
 def python_executable() -> str:
@@ -45,7 +46,7 @@ class Launcher:
         import subprocess  # A worker mostly needs none, and it is large.
 
         self._ours, theirs = socket.socketpair()
-        command = [python_executable(), BOOT, "supervisor", database]
+        command = [python_executable(), BOOT, "supervisor", database, _ROOM]
         try:
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd="/")
         except OSError:
@@ -109,6 +110,27 @@ def launch_supervisor(database: str) -> None:
     Launcher(database).go()
 
 
+class Process(Protocol):
+    """A worker process; a ``subprocess.Popen`` is one."""
+
+    #: Its process id.
+    pid: int
+    #: How it has ended, once that was seen: the exit code, or minus the signal.
+    returncode: Optional[int]
+
+    def poll(self) -> Optional[int]:
+        """Look whether it has ended; return how."""
+        ...
+
+    def wait(self) -> int:
+        """Wait until it has ended; return how."""
+        ...
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, if it has not ended."""
+        ...
+
+
 class Recruit(NamedTuple):
     """A worker process that waits to be told what it is for.
 
@@ -121,14 +143,26 @@ class Recruit(NamedTuple):
 
     name: str
     executable: str
-    process: subprocess.Popen[bytes]
+    process: Process
     connection: socket.socket
 
     def dismiss(self) -> None:
         """End it; nobody has told it anything, so it leaves nothing behind."""
         self.connection.close()
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+class Recruited(NamedTuple):
+    """The first workers of a supervisor, which were started before that has begun.
+
+    Attributes:
+        wake: The socket on which workers are woken.
+        recruits: The workers.
+    """
+
+    wake: socket.socket
+    recruits: List[Recruit]
 
 
 def spawn_worker(executable: str, database: str, name: str, wake: socket.socket) -> Recruit:
@@ -164,28 +198,38 @@ def spawn_worker(executable: str, database: str, name: str, wake: socket.socket)
     return Recruit(name, executable, process, ours)
 
 
-def recruit(folder: RunFolder) -> Optional[Tuple[socket.socket, Recruit]]:
-    """Start the first worker of a supervisor, before that has imported what it is made of itself.
+def recruit(folder: RunFolder, lock: Lock) -> Union[Recruited, List[str], None]:
+    """Start the first workers of a supervisor, before that begins.
 
-    Both take as long until they can listen; so they get ready at the same time, and the first task
-    of an application does not wait for one interpreter after the other.
+    Either they are forked off this process, when it has imported what both need. Or the first one
+    is an interpreter of its own, which imports meanwhile, so that the first task of an application
+    does not wait for one after the other.
 
     Arguments:
-        folder: The run folder; this process holds the supervisor's lock.
+        folder: The run folder.
+        lock: The supervisor's lock, which this process holds.
 
     Returns:
-        The socket on which workers are woken, and a worker; or None if the supervisor had better
-        look first: nobody is served, or the database is one of several hosts, who name workers.
+        Them, or None if the supervisor had better look first: nobody is served, or the database is
+        one of several hosts, who name workers. In a worker that was forked off: the arguments of
+        its command line.
     """
     if os.path.exists(folder.url) or not is_shared(folder.application):
         return None
+    is_forking = is_plain()
     try:
         check_folder(folder.path)
         wake = bind(folder.wake)
-        return wake, spawn_worker(python_executable(), folder.database, new_worker_name(), wake)
+        if not is_forking:
+            name = new_worker_name()
+            return Recruited(wake, [spawn_worker(python_executable(), folder.database, name, wake)])
     except (AutocronError, OSError):
         # The supervisor will see it, too, and say it.
         return None
+    # All that is imported here is shared.
+    from autocron.shell import forked
+
+    return forked.recruit(folder, lock, wake)
 
 
 def new_worker_name() -> str:

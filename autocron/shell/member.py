@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from typing import TYPE_CHECKING, Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
+from typing import Deque, Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.task import Task
 from autocron.shell.channel import CUT, Channel
-
-if TYPE_CHECKING:
-    import subprocess
+from autocron.shell.launch import Process
 
 # So long a function may go on after it was told that its time is over, or that it is cancelled.
 CUT_SECONDS = 5.0
@@ -85,7 +83,7 @@ class Member:
         self,
         name: str,
         queues: Optional[Tuple[str, ...]],
-        process: subprocess.Popen[bytes],
+        process: Process,
         channel: Channel,
     ) -> None:
         self.name = name
@@ -132,7 +130,8 @@ class Member:
     def gone(self) -> Gone:
         """What is to be known once it has ended."""
         charged = not self.is_dismissed and self.ended_for is None
-        how = told_end(self.process.returncode) if charged else ""
+        code = self.process.returncode
+        how = told_end(code) if charged and code is not None else ""
         return Gone(self.name, charged, self.ended_for, how)
 
 

@@ -16,19 +16,19 @@ import signal
 import socket
 import threading
 from functools import partial
-from typing import Any, Collection, List, Optional, Protocol, Set, Tuple
+from typing import Any, Collection, List, Optional, Protocol, Set
 
 from autocron.core.errors import AutocronError
 from autocron.core.settings import Settings
 from autocron.core.task import TaskState
-from autocron.core.workforce import groups
+from autocron.core.workforce import groups, total
 from autocron.engine import Engine, Tick
 from autocron.shell import signals
 from autocron.shell.chance import draw, new_id
 from autocron.shell.clock import SystemClock
 from autocron.shell.crew import Crew
 from autocron.shell.kinds import Keeper, kind_of
-from autocron.shell.launch import Recruit, launch_supervisor
+from autocron.shell.launch import Recruited, launch_supervisor
 from autocron.shell.logbook import in_hand, logged
 from autocron.shell.member import Gone, Limit
 from autocron.shell.news import News
@@ -82,15 +82,14 @@ class Supervisor:
     Arguments:
         database: The path of the database.
         foreground: Who has it in the foreground; None if it is detached.
-        recruited: The socket on which workers are woken, and the first of them, if it was started
-            before this.
+        recruited: The first workers, if they were started before this.
     """
 
     def __init__(
         self,
         database: str,
         foreground: Optional[Foreground] = None,
-        recruited: Optional[Tuple[socket.socket, Recruit]] = None,
+        recruited: Optional[Recruited] = None,
     ) -> None:
         self._foreground = foreground
         self._recruited = recruited
@@ -102,6 +101,8 @@ class Supervisor:
         self._store = self._kind.store()
         self._trouble = Trouble(self._kind.shown)
         self._orphans = Orphans(self._folder, self._clock)
+        self._lock: Optional[Lock] = None
+        self._noted_count = 0
         # How often it was told to leave.
         self._told = 0
         self._is_unshared = False
@@ -116,6 +117,7 @@ class Supervisor:
         # The death of a worker ends the wait, too.
         signals.listen(self._wake_writer, (signal.SIGCHLD,))
         while lock is not None:
+            self._lock, self._noted_count = lock, 0
             try:
                 self._serve()
             finally:
@@ -135,14 +137,14 @@ class Supervisor:
     def _serve(self) -> None:
         check_folder(self._folder.path)
         recruited, self._recruited = self._recruited, None
-        bound, recruit = (bind(self._folder.wake), None) if recruited is None else recruited
+        bound, recruits = recruited or Recruited(bind(self._folder.wake), [])
         with bind(self._folder.control) as control, bound as wake:
             if not self._open_store():
-                if recruit is not None:
+                for recruit in recruits:
                     recruit.dismiss()
                 return
             news = News()
-            crew = Crew(self._folder, self._clock, wake, news, self._kind.worker_name, recruit)
+            crew = Crew(self._folder, self._clock, wake, news, self._kind.worker_name, recruits)
             engine = Engine(
                 self._store,
                 self._kind.house_clock,
@@ -270,8 +272,18 @@ class Supervisor:
     def _look_at_application(self, crew: Crew, settings: Settings) -> None:
         application = self._served.application
         if application is not None:
-            wanted = groups(application.workers or settings.max_workers or 1)
+            workers = application.workers or settings.max_workers or 1
+            wanted = groups(workers)
+            self._note_count(total(workers))
             crew.serve(application, wanted, Terms.of(application, settings))
+
+    def _note_count(self, count: int) -> None:
+        """Let the next supervisor know, before it can read settings."""
+        if self._lock is not None and count != self._noted_count:
+            self._noted_count = count
+            # On a full disk it will not know, and hire the others then.
+            with contextlib.suppress(OSError):
+                self._lock.note(str(count))
 
     def _sweep(self, engine: Engine, crew: Crew) -> Set[str]:
         """Look at what runs: end what is to end; take back what nobody holds any more.
@@ -422,12 +434,12 @@ class Supervisor:
             logger.error("%s: %s", self._kind.shown, error)
 
 
-def main(lock: Lock, recruited: Optional[Tuple[socket.socket, Recruit]], database: str) -> None:
+def main(lock: Lock, recruited: Optional[Recruited], database: str) -> None:
     """Run a supervisor in this process, which holds the supervisor's lock.
 
     Arguments:
         lock: That lock.
-        recruited: Its first worker, if that is started; see :func:`autocron.shell.launch.recruit`.
+        recruited: Its first workers, if they are started.
         database: The path of the database.
     """
     guard_output()

@@ -149,8 +149,10 @@ class Worker:
             return
         application = self._hear_application()
         if application is None:
-            # The supervisor was killed before it had said anything.
-            self._see_to_supervisor()
+            # Nobody has hired it, or ended it, so its supervisor was killed. That may hold its lock
+            # for a moment longer; so it is not asked whether it does.
+            if is_shared(self._folder.application):
+                launch_supervisor(self._database)
             return
         if self._queues is not None:
             lock.note(",".join(self._queues))

@@ -40,12 +40,16 @@ def main() -> None:
         # The first task waits for its worker.
         from autocron.shell import launch
 
-        recruited = launch.recruit(folder)
-        from autocron.shell import supervisor
+        begun = launch.recruit(folder, lock)
+        if isinstance(begun, list):
+            # Forked off, this is a worker: no other line knows.
+            role, arguments = "worker", begun
+        else:
+            from autocron.shell import supervisor
 
-        sys.path.remove(package_root)
-        supervisor.main(lock, recruited, folder.database)
-    else:
+            sys.path.remove(package_root)
+            supervisor.main(lock, begun, folder.database)
+    if role == "worker":
         from autocron.shell import worker
 
         sys.path.remove(package_root)
