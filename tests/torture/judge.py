@@ -111,10 +111,11 @@ class _Judge:
 
     def _death(self, attempt: Attempt) -> Optional[float]:
         """Return when the worker of an attempt was killed, or killed itself; None if it was not."""
+        # One that has killed itself may have been picked out just then, and killed once more.
+        if attempt.process in self._ledger.crashed and attempt.ended is None:
+            return attempt.began
         kill = self._kill_of(attempt)
-        if kill is not None:
-            return kill.at
-        return attempt.began if attempt.process in self._ledger.crashed else None
+        return None if kill is None else kill.at
 
     def _kill_of(self, attempt: Attempt) -> Optional[Kill]:
         kills = self._chaos.killed.get(attempt.pid, [])
