@@ -17,7 +17,7 @@ from autocron.core.task import Task
 
 # What all tasks of a stint are to take together, and how many they are at most.
 STINT_SECONDS = 0.005
-MOST = 32
+MOST = 64
 # A task that took longer counts as long for so many that did not; a worker lives for long.
 _FORGOTTEN_EACH_TIME = 0.1
 _MOST_NAMES = 1000

@@ -15,6 +15,7 @@ left out, and that is said.
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.metadata
 import json
 import os
@@ -71,14 +72,20 @@ def measured(subject: str, peer: str, quick: bool, redis: Optional[str]) -> Dict
 
 
 def run(
-    names: List[str], rounds: int, quick: bool, redis: Optional[str]
+    names: List[str],
+    rounds: int,
+    quick: bool,
+    redis: Optional[str],
+    peers: Optional[List[str]] = None,
 ) -> Dict[str, Dict[str, Dict[str, List[float]]]]:
     """Measure subjects; print each table as soon as it is complete."""
     results: Dict[str, Dict[str, Dict[str, List[float]]]] = {}
     for name in names:
         subject = subjects.subject(name)
         found: Dict[str, Dict[str, List[float]]] = {}
-        left_out = set() if redis else {peer for peer in subject.peers if peer in NEEDS_REDIS}
+        left_out = {peer for peer in subject.peers if peers is not None and peer not in peers}
+        if redis is None:
+            left_out |= {peer for peer in subject.peers if peer in NEEDS_REDIS}
         for _ in range(rounds):
             for peer in subject.peers:
                 if peer in left_out:
@@ -100,6 +107,7 @@ def main() -> None:
     """Measure, print, and leave nothing behind but what ``--json`` asks for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="autocron beside its peers.")
     parser.add_argument("--only", default=",".join(subjects.NAMES), help="enqueue,drain,...")
+    parser.add_argument("--peers", help='some of them: autocron,floor,"huey, no sync"')
     parser.add_argument("--rounds", type=int, help="how many rounds (5; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="fewer tasks: a first look")
     parser.add_argument("--json", metavar="FILE", help="write all values there")
@@ -114,7 +122,8 @@ def main() -> None:
     with redis_server() as redis:
         if redis is None:
             print("(no redis-server: what needs Redis is left out)", file=sys.stderr)
-        results = run(names, rounds, options.quick, redis)
+        peers = None if options.peers is None else next(csv.reader([options.peers]))
+        results = run(names, rounds, options.quick, redis, peers)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": about, "results": results}, file, indent=1)

@@ -8,7 +8,7 @@ user notices that they are done sooner, and nothing else:
   only where no other queue has tasks of the same priority. What has a lock, a rate, a unique key or
   expires is claimed alone; so is what a worker that was idle finds first.
 - **Only what is short.** All of a stint are to take 5 ms together, judged by what the function took
-  lately, and are at most 32; each stint may be twice as long as the one before. A function that was
+  lately, and are at most 64; each stint may be twice as long as the one before. A function that was
   not run before is claimed alone.
 - **Stored soon.** What has ended is stored with the end of the stint, or once 5 ms are over; at
   once, if it has failed, has told its progress, or others wait for it. If a task takes longer than
@@ -136,15 +136,15 @@ def yard(tmp_path):
 
 class DescribeAStint:
     def it_is_twice_as_long_each_time(self, yard):
-        yard.calls(*range(100))
+        yard.calls(*range(200))
         engine = yard.worker()
         held = []
         while engine.tick().claimed is not None:
             held.append(yard.held())
-        sizes = [1, 2, 4, 8, 16, MOST, MOST, 5]
+        sizes = [1, 2, 4, 8, 16, 32, MOST, MOST, 9]
         assert held == [size for size in sizes for _ in range(size)]
-        assert yard.ran == list(range(100))
-        assert MOST == 32
+        assert yard.ran == list(range(200))
+        assert MOST == 64
 
     def it_is_one_task_without_a_logbook(self, yard):
         yard.calls(*range(20))

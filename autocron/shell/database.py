@@ -46,6 +46,7 @@ from autocron.shell.connections import (
 from autocron.shell.damage import UndecodableText
 from autocron.shell.place import Place, remove_beside
 from autocron.shell.schema import check_is_ours, prepare, prepare_in_memory
+from autocron.shell.turnstile import Turnstile
 
 Values = Union[Sequence[Any], Mapping[str, Any]]
 
@@ -97,13 +98,19 @@ class Database:
         durability: ``"full"``: what was stored survives a power cut. ``"normal"``: it survives
             the death of every process, and a power cut may take the latest changes back.
         timeout_seconds: How long to wait while another process writes.
+        turnstile: Where transactions wait for those of other processes that have one, too.
 
     Raises:
         StoreError: An argument can not be used.
     """
 
     def __init__(
-        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
+        self,
+        path: str,
+        *,
+        durability: str = "full",
+        timeout_seconds: float = 30.0,
+        turnstile: Optional[Turnstile] = None,
     ) -> None:
         if path != MEMORY and not os.path.isabs(path):
             raise StoreError(f"database {path!r}: expected an absolute file name or {MEMORY!r}")
@@ -112,6 +119,7 @@ class Database:
         self.path = path
         self.durability = durability
         self.timeout_seconds = timeout_seconds
+        self._turnstile = turnstile
         self._create = True
         # How often the file was found to be another one than that which was open.
         self.replacements = 0
@@ -261,12 +269,19 @@ class Database:
         doing = "begin a transaction"
         pool, connection = self._take_turn(doing)
         try:
+            if self._turnstile is not None:
+                self._turnstile.enter()
             self._count(connection, doing, "BEGIN IMMEDIATE")
             transaction.pool, transaction.connection = pool, connection
             self._local.transaction = transaction
         except BaseException:
-            pool.give_turn(connection)
+            self._give_turn(pool, connection)
             raise
+
+    def _give_turn(self, pool: Pool, connection: sqlite3.Connection) -> None:
+        if self._turnstile is not None:
+            self._turnstile.leave()
+        pool.give_turn(connection)
 
     def end(self, transaction: _Transaction, undo: bool) -> None:
         """Commit or undo the transaction of this thread; only :class:`_Transaction` asks for it."""
@@ -291,7 +306,7 @@ class Database:
                     if connection.in_transaction:
                         self._count(connection, "undo a transaction", "ROLLBACK")
                 finally:
-                    pool.give_turn(connection)
+                    self._give_turn(pool, connection)
 
     def _current(self) -> Optional[_Transaction]:
         current = self._local.transaction

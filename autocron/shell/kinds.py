@@ -32,6 +32,7 @@ from autocron.shell.ownership import RunFolder
 from autocron.shell.private import check_database
 from autocron.shell.remote import is_url, remember, url_of
 from autocron.shell.sqlite import SQLiteStore
+from autocron.shell.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from autocron.engine import Engine, Tick
@@ -120,6 +121,10 @@ class Kind(Protocol):
         """
         ...
 
+    def worker_store(self) -> AskedStore:
+        """Return the store of a worker's engine; what it notes there need not be synced."""
+        ...
+
     def backend(self, store: KeptStore, operations: Operations) -> StoreBackend[Any]:
         """Return a backend on a store, with what may be done to it."""
         ...
@@ -182,6 +187,11 @@ class OneHost:
     def store(self, durability: str = "full") -> SQLiteStore:
         """Return a store of the file."""
         return SQLiteStore(self._path, durability=durability)
+
+    def worker_store(self) -> SQLiteStore:
+        """Return one that waits for those of other workers where the kernel wakes it."""
+        turnstile = Turnstile(RunFolder(self._path).turnstile)
+        return SQLiteStore(self._path, durability="normal", turnstile=turnstile)
 
     def backend(self, store: KeptStore, operations: Operations) -> LocalBackend:
         """Return a backend on a store."""

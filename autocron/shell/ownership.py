@@ -42,6 +42,7 @@ class RunFolder:
         self.application = os.path.join(self.path, "application.lock")
         self.wake = os.path.join(self.path, "wake.sock")
         self.control = os.path.join(self.path, "control.sock")
+        self.turnstile = os.path.join(self.path, "turnstile.lock")
         self.served = os.path.join(self.path, "served.json")
         # Of a database that several hosts share; see `autocron.shell.remote`.
         self.url = os.path.join(self.path, "url")

@@ -38,6 +38,7 @@ from autocron.shell.rows import (
     row_task,
     schedule_row,
 )
+from autocron.shell.turnstile import Turnstile
 
 # How many question marks every SQLite takes is 999; of more than this nothing is gained.
 _MOST_VALUES = 300
@@ -58,15 +59,23 @@ class SQLiteStore(Database):
         durability: ``"full"``: what was stored survives a power cut. ``"normal"``: it survives
             the death of every process, and a power cut may take the latest changes back.
         timeout_seconds: How long to wait while another process writes.
+        turnstile: Where transactions wait for those of other processes that have one, too.
 
     Raises:
         StoreError: An argument can not be used.
     """
 
     def __init__(
-        self, path: str, *, durability: str = "full", timeout_seconds: float = 30.0
+        self,
+        path: str,
+        *,
+        durability: str = "full",
+        timeout_seconds: float = 30.0,
+        turnstile: Optional[Turnstile] = None,
     ) -> None:
-        super().__init__(path, durability=durability, timeout_seconds=timeout_seconds)
+        super().__init__(
+            path, durability=durability, timeout_seconds=timeout_seconds, turnstile=turnstile
+        )
         # The settings in memory: the pool through which they were read, and after which change.
         self._known_settings: Tuple[Optional[Pool], int, Mapping[str, str]] = (None, 0, {})
         self._settings_changes = 0

@@ -124,7 +124,7 @@ class Worker:
         self._folder = RunFolder(database)
         self._clock = SystemClock()
         self._kind = kind_of(self._folder)
-        self._store = self._kind.store("normal")
+        self._store = self._kind.worker_store()
         self._footing: Optional[Footing] = None
         self._trouble = Trouble(self._kind.shown)
         self._interrupter = Interrupter(self._clock, channel.send, self._check_footing)

@@ -57,6 +57,10 @@ class ManyHosts:
         connections = self._connections[durability]
         return PostgresStore(self._url, self._tickets, self.clock, connections)
 
+    def worker_store(self) -> PostgresStore:
+        """Return a store as others; the server looks after turns."""
+        return self.store("normal")
+
     def backend(self, store: KeptStore, operations: Operations) -> ProcrastinateBackend:
         """Return a backend on a store."""
         assert isinstance(store, PostgresStore)
