@@ -13,6 +13,7 @@ connections.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Tuple
@@ -20,12 +21,16 @@ from typing import TYPE_CHECKING, Tuple
 if TYPE_CHECKING:
     from autocron.shell.connections import Pool
 
+# The write-ahead log is cut back to this after it has grown, for example under a long read.
+WAL_BYTES = 8 * 1024 * 1024
 # Four megabytes of pages, as where they have SQLite's own size.
 _PAGES = 2000
 # What a commit adds to the log, and each row that it changes: measured, of calls, runs and maps.
 _PAGES_EACH_COMMIT, _PAGES_EACH_ROW = 3.0, 0.4
 # Each process counts its own, and mostly two or three are busy.
 _PAGES_EACH_PROCESS = 1000.0
+# Rows may be large. So now and then the file is looked at: it never shrinks below this by itself.
+_LOOK_EACH_PAGES, _LARGE_BYTES = 50.0, WAL_BYTES
 
 
 def is_unsafe(version: Tuple[int, ...]) -> bool:
@@ -53,10 +58,21 @@ def see_to_log(pool: Pool, connection: sqlite3.Connection, rows: int) -> None:
         rows: How many rows were changed.
     """
     pool.logged_pages += _PAGES_EACH_COMMIT + _PAGES_EACH_ROW * rows
-    if pool.logged_pages >= _PAGES_EACH_PROCESS:
-        # What is committed is committed, whatever comes of this.
-        with suppress(sqlite3.Error):
-            _make(pool, connection)
+    if pool.logged_pages < pool.look_at_pages:
+        return
+    if pool.logged_pages < _PAGES_EACH_PROCESS and _log_bytes(pool) <= _LARGE_BYTES:
+        pool.look_at_pages = min(pool.logged_pages + _LOOK_EACH_PAGES, _PAGES_EACH_PROCESS)
+        return
+    # What is committed is committed, whatever comes of this.
+    with suppress(sqlite3.Error):
+        _make(pool, connection)
+
+
+def _log_bytes(pool: Pool) -> int:
+    try:
+        return os.stat(f"{pool.path}-wal").st_size
+    except OSError:
+        return 0
 
 
 def _make(pool: Pool, connection: sqlite3.Connection) -> None:
@@ -65,9 +81,12 @@ def _make(pool: Pool, connection: sqlite3.Connection) -> None:
     try:
         other = pool.take()
         try:
-            other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            made = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         finally:
             pool.give(other)
-        pool.logged_pages = 0.0
     finally:
         connection.execute("ROLLBACK")
+    ((_, pages, copied_pages),) = made
+    # What somebody still reads is left; while that is much, the next commit tries it again.
+    pool.logged_pages = float(max(pages - copied_pages, 0))
+    pool.look_at_pages = min(_LOOK_EACH_PAGES, _PAGES_EACH_PROCESS)

@@ -15,7 +15,7 @@ import weakref
 from typing import List, Optional, Set, Tuple, Type
 
 from autocron.core.errors import ForeignDatabase, StoreError
-from autocron.shell.checkpoints import AUTOMATIC_PAGES
+from autocron.shell.checkpoints import AUTOMATIC_PAGES, WAL_BYTES
 from autocron.shell.place import Place
 
 try:
@@ -27,8 +27,6 @@ MEMORY = ":memory:"
 SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
 # More than this many idle connections are left over from a rush, and hold three files each.
 MAX_IDLE = 16
-# The write-ahead log is cut back to this after it has grown, for example under a long read.
-WAL_BYTES = 8 * 1024 * 1024
 
 # Who finds the database locked looks again after so long, each time. SQLite itself looks less often
 # the longer it has waited, and others pass by for seconds (`tests.torture.load`: 1.8 s, like this
@@ -320,6 +318,7 @@ class Pool:
         place: Optional[Place] = None,
     ) -> None:
         self.place = place
+        self.path = path
         self._how = (path, durability, timeout_seconds)
         self._pid = os.getpid()
         self._idle: List[sqlite3.Connection] = [first]
@@ -331,6 +330,8 @@ class Pool:
         self._turn = threading.Lock()
         # About how many pages this process has added to the log since it last saw to it.
         self.logged_pages = 0.0
+        # With how many one looks whether it is time.
+        self.look_at_pages = 0.0
         _POOLS.add(self)
 
     @property

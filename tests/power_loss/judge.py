@@ -11,6 +11,7 @@ from typing import Iterable, List, NamedTuple, Set, Tuple
 from autocron.core.errors import AutocronError
 from autocron.core.task import TaskState
 from autocron.shell.sqlite import SQLiteStore
+from autocron.stint import MOST
 from tests.fresh_start import damage, go_on, repeated_occurrences, told
 from tests.power_loss.workload import Note, Run
 
@@ -90,5 +91,5 @@ def _look(store: SQLiteStore, must: Promised, together: List[Tuple[str, ...]]) -
         if task.after is not None and task.after not in tasks and task.after not in groups:
             broken.append(f"half of a call: {told(task)} waits for {task.after}, which is missing")
     holders = Counter(task.worker for task in tasks.values() if task.state is TaskState.RUNNING)
-    broken += [f"the worker {name} holds {n} tasks" for name, n in holders.items() if n > 1]
+    broken += [f"the worker {name} holds {n} tasks" for name, n in holders.items() if n > MOST]
     return broken + repeated_occurrences(tasks.values())

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
-from autocron.shell.connections import WAL_BYTES
+from autocron.shell.checkpoints import WAL_BYTES
 from autocron.shell.large_log import LargeLog
 from autocron.testing.contract.tools import a_task
 
