@@ -1,9 +1,10 @@
 """Is autocron as near to SQLite's limit as it was? ``tox run -e bench-check``, some seconds.
 
-What a call, a run, and a run in a stint take is compared with bare loops over the same statements, in short turns
-within one process. Of each turn the quicker steps count, in which nothing else came in between, so
-that it can be run on a machine that is in use. It fails if one of these ratios is more than 30 %
-worse than the one recorded in ``recorded.json``, which ``--record`` writes.
+What a call, a run, and a run in a stint take is compared with bare loops over the same statements,
+in short turns within one process. Of each turn the quicker steps count, in which nothing else came
+in between, so that it can be run on a machine that is in use; of stints all. It fails if one of
+these ratios is more than 30 % worse than the one recorded in ``recorded.json``, which ``--record``
+writes.
 """
 
 from __future__ import annotations
