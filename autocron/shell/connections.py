@@ -475,20 +475,16 @@ os.register_at_fork(
 )
 
 
-def create_file(path: str) -> bool:
+def create_file(path: str) -> None:
     """Create an empty file that only its owner may read, unless it exists.
-
-    Returns:
-        Whether it was created by this.
 
     Raises:
         StoreError: It can not be created; the message says why.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        return True
     except FileExistsError:
-        return False
+        return
     except OSError as error:
         why, remedy = _why_it_does_not_open(path)
         if os.path.isdir(os.path.dirname(path)):

@@ -44,7 +44,7 @@ from autocron.shell.connections import (
     store_error,
 )
 from autocron.shell.damage import UndecodableText
-from autocron.shell.place import Place, remove_beside
+from autocron.shell.place import Place, alone_beside, remove_left_over
 from autocron.shell.schema import check_is_ours, prepare, prepare_in_memory
 from autocron.shell.turnstile import Turnstile
 
@@ -211,9 +211,10 @@ class Database:
                     f"no database at {self.path}; check the name, or start the application that "
                     f"creates it"
                 ) from missing
-            if create_file(self.path):
-                # What belonged to a file that was deleted, perhaps while others have it open.
-                remove_beside(self.path)
+            with alone_beside(self.path):
+                # First: once the file is there, others open it, and what is beside it is theirs.
+                remove_left_over(self.path)
+                create_file(self.path)
             return
         except OSError as error:
             raise StoreError(

@@ -46,16 +46,20 @@ class Place:
         SQLite would read it into that one. If another process has removed it, what stands there by
         now belongs to the new file, and stays.
         """
-        with _alone(self._path):
+        with alone_beside(self._path):
             for path, identity in self._beside.items():
                 if identity is not None and _identity(path) == identity:
                     with suppress(OSError):
                         os.unlink(path)
 
 
-def remove_beside(path: str) -> None:
-    """Remove what a database that was deleted has left, after a new one was made in its place."""
-    with _alone(path):
+def remove_left_over(path: str) -> None:
+    """Remove what a database that was deleted has left, perhaps while others have it open.
+
+    To be called alone, before a new one is made in its place: nothing that is beside a file is left
+    over, even if that file is a moment old.
+    """
+    if not os.path.lexists(path):
         for end in _BESIDE:
             with suppress(OSError):
                 os.unlink(path + end)
@@ -70,7 +74,7 @@ def _identity(path: str) -> _Identity:
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
+def alone_beside(path: str) -> Iterator[None]:
     """Be the only one who looks at what is beside a database, and removes it."""
     try:
         descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)

@@ -381,3 +381,36 @@ while True:
                 store.add(a_task(f"goes on {number}-twin"))
             assert is_sound(path)
         assert len(stored) >= 6
+
+
+SLOW_TO_BEGIN = """
+import signal
+from autocron.shell import database
+plain = database.create_file
+def create_and_be_suspended(path):
+    made = plain(path)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return made
+database.create_file = create_and_be_suspended
+store = SQLiteStore(path)
+store.open()
+store.add(a_task("its own"))
+print("stored", flush=True)
+"""
+
+
+def test_who_made_the_file_takes_nothing_from_who_was_quicker_to_use_it(path):
+    # Once the whole log of that one was removed as left over, and what he stored was lost.
+    with process(SLOW_TO_BEGIN, path) as slow, closing(SQLiteStore(path)) as quick:
+        slow.stdin.write("\n")
+        slow.stdin.flush()
+        _, status = os.waitpid(slow.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert os.path.getsize(path) == 0
+        quick.open()
+        quick.add(a_task("at once"))
+        slow.send_signal(signal.SIGCONT)
+        assert slow.stdout.readline() == "stored\n"
+        quick.add(a_task("and later"))
+        with closing(SQLiteStore(path)) as third:
+            assert ids(third.find()) == ["at once", "its own", "and later"]
