@@ -9,6 +9,7 @@ more urgent, nor who waits for a result.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from datetime import datetime
 from typing import Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -56,7 +57,7 @@ class Stint:
 
     def room(self, first: Task) -> int:
         """Tell how many tasks may be claimed with one: twice as many each time that there are."""
-        seconds = self._seconds.get(first.name, STINT_SECONDS)
+        seconds = self._seconds.get(first.name, math.inf)
         return min(2 * self._size, MOST) - 1 if seconds < STINT_SECONDS else 0
 
     def fitting(self, first: Task, following: Iterable[Task]) -> Iterator[Task]:
@@ -69,7 +70,7 @@ class Stint:
         seconds = self._seconds[first.name]
         for task in following:
             # One that is not known is given a stint of its own.
-            seconds += self._seconds.get(task.name, STINT_SECONDS)
+            seconds += self._seconds.get(task.name, math.inf)
             if seconds > STINT_SECONDS:
                 return
             yield task

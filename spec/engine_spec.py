@@ -68,7 +68,7 @@ class DescribeAStep:
         first, second = bench.call(note, 1), bench.call(note, 2)
         engine = bench.engine()
         tick = engine.tick()
-        assert (tick.claimed.id, tick.finished, ran) == (first.id, None, [])
+        assert (tick.claimed.id, tick.finished, ran, engine.steps) == (first.id, None, [], 0)
         tick = engine.tick()
         assert (tick.claimed.id, tick.finished.id, ran) == (second.id, first.id, [1])
         tick = engine.tick()

@@ -234,14 +234,15 @@ class DescribeAStint:
         assert yard.ran == [0, 1, "new", *"abc"]
 
     def it_ends_before_a_function_that_was_not_run_before(self, yard):
-        engine, _ = yard.in_stint(1)
+        engine, _ = yard.in_stint(4)
         yard.calls("a", "b")
         yard.bench.call(yard.other, "new")
         yard.calls("c")
-        engine.tick()
-        assert yard.held() == 2
+        for _ in range(4):
+            engine.tick()
+        assert yard.held() == 2  # of the eight for which there would be room
         work(engine)
-        assert yard.ran == [0, "a", "b", "new", "c"]
+        assert yard.ran == [0, 1, 2, 3, "a", "b", "new", "c"]
 
     def it_forgets_how_long_all_functions_took_when_they_are_a_thousand(self, yard):
         (task,) = yard.calls("it")
@@ -265,6 +266,15 @@ class DescribeAStint:
         assert held[:5] == [1, 1, 1, 1, 1]
         assert max(held) > 1
         assert yard.ran == ["long", *range(40)]
+
+    def it_has_no_function_that_took_all_of_its_time(self, yard):
+        (task,) = yard.calls("it")
+        now = yard.bench.clock.now()
+        running = apply(task, Claimed("worker-1", now))
+        for microseconds, room in ((4999, 1), (5000, 0), (5001, 0)):
+            stint = Stint()
+            stint.learn(running, now + timedelta(microseconds=microseconds))
+            assert stint.room(running) == room
 
     def it_takes_as_many_as_fit_into_its_time(self, yard):
         for number in range(40):
