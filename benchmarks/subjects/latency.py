@@ -1,22 +1,31 @@
-"""From before a call to the first line of its function, in an idle worker of another process."""
+"""From before a call to the first line of its function, in an idle worker of another process.
+
+The floors are bare inserts of a small row after the same rests, synced and not: a disk that has
+rested answers later, and a process that has slept is slower.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, List
 
 from benchmarks import workload
 from benchmarks.peers import NAMES, peer
 from benchmarks.subjects import Figures, quantile
+from benchmarks.subjects.enqueue import raw_inserts
 
 TITLE = "Idle to task start"
-PEERS = NAMES
+_FLOORS = {"a bare synced insert": "FULL", "a bare insert": "NORMAL"}
+PEERS = (*_FLOORS, *NAMES)
 REFERENCES: Any = {}
 _LATER_SECONDS = 0.15
 
 
 def measure(name: str, quick: bool) -> Figures:
     """Call at uneven intervals, each time when the call before has been run."""
+    if name in _FLOORS:
+        return {"the call itself, p50, ms": _floor(_FLOORS[name], 30 if quick else 200)}
     measured: Any = peer(name)
     measured.open()
     measured.start(1)
@@ -34,11 +43,26 @@ def measure(name: str, quick: bool) -> Figures:
     return figures
 
 
+def _rest(turn: int) -> float:
+    return 0.01 + 0.02 * (turn * 7 % 10) / 10
+
+
+def _floor(sync: str, count: int) -> float:
+    insert = raw_inserts(os.path.join(os.environ[workload.FOLDER], "raw.db"), sync)
+    seconds: List[float] = []
+    for turn in range(count):
+        time.sleep(_rest(turn))
+        began = time.perf_counter()
+        insert(turn)
+        seconds.append(time.perf_counter() - began)
+    return 1e3 * quantile(seconds, 0.5)
+
+
 def _measure(call: Any, count: int, prefix: str, rest_seconds: float = 0.0) -> Figures:
     seconds: List[float] = []
     after_call: List[float] = []
     for turn in range(count):
-        time.sleep(rest_seconds or 0.01 + 0.02 * (turn * 7 % 10) / 10)
+        time.sleep(rest_seconds or _rest(turn))
         before = len(workload.stamps())
         called = time.time()
         call(before * workload.EVERY)
