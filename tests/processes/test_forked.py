@@ -221,7 +221,9 @@ lock.note("2")
 begun = launch.recruit(folder, lock)
 if isinstance(begun, list):
     worker.main(*begun)
-os._exit(len(begun.recruits))
+    os._exit(0)
+print(*(recruit.process.pid for recruit in begun.recruits), flush=True)
+os._exit(0)
 """
 
 
@@ -231,9 +233,14 @@ def test_those_that_were_not_hired_yet_see_to_a_supervisor_when_theirs_is_gone(
     forking.run.make()
     share = Share(forking.run.application)
     line = [sys.executable, "-c", ENDS_EARLY, forking.database]
-    assert subprocess.run(line, env=forking.environment, check=False).returncode == 2
-    forking.await_supervisor()
-    eventually(lambda: not forking.workers, "they leave")
+    said = forking.folder / "pids"
+    with open(said, "wb") as file:
+        subprocess.run(line, env=forking.environment, check=True, stdout=file)
+    pids = [int(word) for word in said.read_text().split()]
+    assert len(pids) == 2
+    # It has workers of its own, which wait for a database.
+    assert forking.await_supervisor() not in pids
+    eventually(lambda: not any(map(is_alive, pids)), "they leave")
     share.release()
     forking.await_end()
 
