@@ -167,13 +167,15 @@ def test_the_end_of_the_supervisor_runs_nothing_twice(world: World, how: int) ->
 
 def test_everything_is_killed_amid_stints_and_started_again(world: World) -> None:
     application = begun(world, workers=2)
-    application.do(f"results = tasks.note.map(range({5 * COUNT}))")
+    # More than are done before somebody notices that it has begun.
+    many = 25 * COUNT
+    application.do(f"results = tasks.note.map(range({many}))")
     ids = application.ask("[r.id for r in results]")
     resume(world, application)
     world.await_marks("ran", str(COUNT))
     world.kill(application.pid, world.supervisor, *world.workers)
     ran = how_often(world)
-    assert len(ran) < 5 * COUNT
+    assert len(ran) < many
     again = world.application()
     eventually(
         lambda: all(world.task(task_id).state.value == "succeeded" for task_id in ids), "all ended"
