@@ -147,8 +147,7 @@ class Operations:
         )
         if added or chain:
             self.wake()
-        if self._listens_to("enqueued"):
-            self._tell_all(("enqueued", task) for task in (*added, *chain))
+        self.tell_enqueued(added, chain)
         return tasks, chain
 
     def fire(
@@ -426,10 +425,10 @@ class Operations:
         followers = follow(self.store, after, self.clock.now())
         return [("cancelled" if task.state.is_final else "", task) for task in followers]
 
-    def tell_enqueued(self, tasks: Sequence[Task]) -> None:
-        """Tell the observer of tasks that were stored."""
-        if self._observer is not None:
-            self._tell_all([("enqueued", task) for task in tasks])
+    def tell_enqueued(self, *added: Sequence[Task]) -> None:
+        """Tell the observer of tasks that were stored, if it listens."""
+        if self._listens_to("enqueued"):
+            self._tell_all(("enqueued", task) for tasks in added for task in tasks)
 
     def _tell(self, kind: str, task: Task) -> None:
         if self._observer is not None and kind:

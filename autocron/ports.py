@@ -143,6 +143,11 @@ class Logged:
     begun: FrozenSet[Attempt]
     ended: Mapping[Attempt, Tuple[datetime, datetime, str]]
 
+    @property
+    def under_way(self) -> FrozenSet[Attempt]:
+        """The attempts that have begun, and have not succeeded."""
+        return self.begun.difference(self.ended)
+
 
 class Logbooks(Protocol):
     """The logbooks of workers, for who takes back what they held."""

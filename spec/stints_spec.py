@@ -714,5 +714,16 @@ class DescribeTheLogbook:
             yard.bench.app.codec.dump_result(text) for text in texts
         ]
 
+    def it_notes_nothing_of_an_id_that_it_could_not_read_again(self, yard):
+        logbook = FileLogbook(yard.folder.logbook("worker-1"))
+        (task,) = yard.calls("it")
+        odd = changed(task, id="odd\n1\nid")
+        assert [logbook.note(odd), logbook.note(task, odd), logbook.note(task)] == [
+            False,
+            False,
+            True,
+        ]
+        assert yard.logbooks("worker-1").begun == {(task.id, task.attempt)}
+
     def it_of_nobody_is_nothing(self, yard):
         assert yard.logbooks("nobody") is None

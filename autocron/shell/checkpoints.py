@@ -30,7 +30,7 @@ _PAGES_EACH_COMMIT, _PAGES_EACH_ROW = 3.0, 0.4
 # Each process counts its own, and mostly two or three are busy.
 _PAGES_EACH_PROCESS = 1000.0
 # Rows may be large. So now and then the file is looked at: it never shrinks below this by itself.
-_LOOK_EACH_PAGES, _LARGE_BYTES = 50.0, WAL_BYTES
+_LOOK_EACH_PAGES = 50.0
 
 
 def is_unsafe(version: Tuple[int, ...]) -> bool:
@@ -50,18 +50,20 @@ AUTOMATIC_PAGES = 0 if IS_UNSAFE else _PAGES
 
 
 def see_to_log(pool: Pool, connection: sqlite3.Connection, rows: int) -> None:
-    """Take note of a commit, and make a checkpoint if it is time for one.
+    """Take note of a commit, and make a checkpoint if it is time for one, and SQLite makes none.
 
     Arguments:
         pool: The connections, of which the thread has the turn to write.
         connection: The one that has committed.
         rows: How many rows were changed.
     """
+    if not IS_UNSAFE or pool.place is None:
+        return
     pool.logged_pages += _PAGES_EACH_COMMIT + _PAGES_EACH_ROW * rows
     if pool.logged_pages < pool.look_at_pages:
         return
-    if pool.logged_pages < _PAGES_EACH_PROCESS and _log_bytes(pool) <= _LARGE_BYTES:
-        pool.look_at_pages = min(pool.logged_pages + _LOOK_EACH_PAGES, _PAGES_EACH_PROCESS)
+    if pool.logged_pages < _PAGES_EACH_PROCESS and _log_bytes(pool) <= WAL_BYTES:
+        pool.look_at_pages = pool.logged_pages + _LOOK_EACH_PAGES
         return
     # What is committed is committed, whatever comes of this.
     with suppress(sqlite3.Error):
@@ -89,4 +91,4 @@ def _make(pool: Pool, connection: sqlite3.Connection) -> None:
     ((_, pages, copied_pages),) = made
     # What somebody still reads is left; while that is much, the next commit tries it again.
     pool.logged_pages = float(max(pages - copied_pages, 0))
-    pool.look_at_pages = min(_LOOK_EACH_PAGES, _PAGES_EACH_PROCESS)
+    pool.look_at_pages = _LOOK_EACH_PAGES

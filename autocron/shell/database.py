@@ -25,7 +25,7 @@ from typing import (
 )
 
 from autocron.core.errors import StoreError
-from autocron.shell.checkpoints import IS_UNSAFE, see_to_log
+from autocron.shell.checkpoints import see_to_log
 from autocron.shell.connections import (
     FORKS,
     JOURNAL_START,
@@ -299,8 +299,7 @@ class Database:
             if transaction.undone or not connection.in_transaction:
                 raise self._is_undone("commit a transaction")
             self._count(connection, "commit a transaction", "COMMIT")
-            if IS_UNSAFE and pool.place is not None:
-                see_to_log(pool, connection, transaction.rows)
+            see_to_log(pool, connection, transaction.rows)
         finally:
             if pool.is_mine:
                 try:
@@ -406,8 +405,7 @@ class Database:
         pool, connection = self._take_turn(doing)
         try:
             count = self._count(connection, doing, sql, values)
-            if IS_UNSAFE and pool.place is not None:
-                see_to_log(pool, connection, count)
+            see_to_log(pool, connection, count)
             return count
         finally:
             pool.give_turn(connection)

@@ -42,6 +42,9 @@ class FileLogbook:
 
     def note(self, begun: Task, ended: Optional[Task] = None) -> bool:
         """Note that an attempt begins, and how the one before it has ended."""
+        if "\n" in begun.id or (ended is not None and "\n" in ended.id):
+            # None of ours is like this; the entry could not be read.
+            return False
         text = f"{begun.id}\n{begun.attempt}"
         if ended is not None and ended.started_at is not None and ended.finished_at is not None:
             began_us, ended_us = microseconds(ended.started_at), microseconds(ended.finished_at)
@@ -99,8 +102,7 @@ def in_hand(folder: RunFolder, running: Iterable[Task]) -> Dict[str, Task]:
         known = logged(folder, worker) if len(held) > 1 else None
         if known is not None:
             for task in held:
-                attempt = (task.id, task.attempt)
-                if attempt in known.begun and attempt not in known.ended:
+                if (task.id, task.attempt) in known.under_way:
                     found[worker] = task
     return found
 

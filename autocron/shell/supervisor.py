@@ -338,9 +338,9 @@ class Supervisor:
             and late.policy.timeout_seconds is not None
         )
         known = logged(self._folder, name)
-        begun = None if known is None else {task_id for task_id, _ in known.begun}
+        begun = None if known is None else {task_id for task_id, _ in known.under_way}
         for task in engine.reclaim(name, charged, timed_out, how):
-            if begun is not None and (task.id not in begun or task.state is TaskState.SUCCEEDED):
+            if begun is not None and task.id not in begun:
                 # Of a stint only one was under way.
                 continue
             logger.warning(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from typing import Any, List
+from typing import Any, List, Tuple
 
 import pytest
 
@@ -44,10 +44,7 @@ def note_or_hold(number, at):
 def note_or_wait_for(number, at, behind):
     mark("ran", number)
     if number == at:
-        for _ in range(12000):
-            if (HERE / "ids").exists():
-                break
-            time.sleep(0.01)
+        pass_gate("ids")
         ids = (HERE / "ids").read_text().split()
         return autocron.get_result(ids[behind]).get(60)
     return number
@@ -76,6 +73,16 @@ def resume(world: World, application: Application) -> None:
     application.do("tasks.note(-2)")
 
 
+def held_up(world: World, at: int, workers: int = 1) -> Tuple[Application, List[str]]:
+    """Have many tasks run of which one holds; return the application, and the ids of them."""
+    application = begun(world, workers)
+    world.await_workers(count=workers)
+    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
+    resume(world, application)
+    world.await_marks("holds")
+    return application, application.ask("[r.id for r in results]")
+
+
 def how_often(world: World) -> Counter[int]:
     ran: List[int] = [int(mark.words[1]) for mark in world.marks("ran")]
     return Counter(number for number in ran if number >= 0)
@@ -96,13 +103,9 @@ def test_a_kill_amid_a_stint_runs_again_only_what_was_under_way(world: World, la
 
 
 def test_what_is_behind_one_that_takes_long_is_run_by_another(world: World) -> None:
-    application = begun(world, workers=2)
-    world.await_workers(count=2)
     at = 50
-    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
-    resume(world, application)
-    (holds,) = world.await_marks("holds")
-    ids = application.ask("[r.id for r in results]")
+    application, ids = held_up(world, at, workers=2)
+    (holds,) = world.marks("holds")
     others = [task_id for number, task_id in enumerate(ids) if number != at]
     eventually(
         lambda: all(world.task(task_id).state.value == "succeeded" for task_id in others),
@@ -126,6 +129,7 @@ def test_one_may_wait_for_another_of_its_stint(world: World) -> None:
     )
     ids = application.ask("[r.id for r in results]")
     (world.folder / "ids").write_text("\n".join(ids))
+    world.open_gate("ids")
     resume(world, application)
     expected = [behind if n == at else n for n in range(COUNT)]
     assert application.ask("results.get(60)") == expected
@@ -133,12 +137,8 @@ def test_one_may_wait_for_another_of_its_stint(world: World) -> None:
 
 
 def test_cancelling_what_is_behind_a_long_one_is_final(world: World) -> None:
-    application = begun(world)
     at = 50
-    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
-    resume(world, application)
-    world.await_marks("holds")
-    ids = application.ask("[r.id for r in results]")
+    application, ids = held_up(world, at)
     for number in range(at + 1, at + 4):
         assert application.ask(f"results[{number}].cancel(kill=True)")
         world.await_task(ids[number], "cancelled")
@@ -187,12 +187,8 @@ def test_everything_is_killed_amid_stints_and_started_again(world: World) -> Non
 
 
 def test_the_list_of_workers_says_what_each_has_in_hand(world: World) -> None:
-    application = begun(world)
     at = 50
-    application.do(f"results = tasks.note_or_hold.starmap([(n, {at}) for n in range({COUNT})])")
-    resume(world, application)
-    world.await_marks("holds")
-    ids = application.ask("[r.id for r in results]")
+    application, ids = held_up(world, at)
     command = [sys.executable, "-m", "autocron", world.database, "--info", "--json"]
 
     def look() -> Any:
