@@ -74,7 +74,7 @@ class Life:
         assert task.occurrence_at is not None
         assert (task.occurrence_at.second, task.occurrence_at.microsecond) == (0, 0)
         assert task.attempt == 1
-        assert self.site.lines(CRON) == 1
+        assert self.site.times_said(CRON) == 1
 
     def _has_fired(self) -> bool:
         return [task.state.value for task in self.site.tasks("cronjob")] == ["succeeded"]
@@ -110,20 +110,20 @@ class Life:
         """Also across the restarts no occurrence has two runs."""
         occurrences = [task.occurrence_at for task in self.site.tasks("cronjob")]
         assert len(occurrences) == len(set(occurrences))
-        assert self.site.lines(CRON) <= len(occurrences)
+        assert self.site.times_said(CRON) <= len(occurrences)
 
     def calls_in_place_when_locked(self) -> None:
         """With the lock on nothing is started, and the call runs in place."""
         site = self.site
         site.call("autocron", site.plan.database, "--set-autocron-lock", "on")
-        stored, printed = len(site.tasks("do_this_later")), site.lines(LATER)
+        stored, printed = len(site.tasks("do_this_later")), site.times_said(LATER)
         site.start()
         before = time.monotonic()
         assert site.get_when_ready().endswith("TaskResult is waiting: False")
         assert time.monotonic() - before >= _TASK_SECONDS
         assert site.background() == []
         assert len(site.tasks("do_this_later")) == stored
-        eventually(lambda: site.lines(LATER) == printed + 1, "the server prints it itself")
+        eventually(lambda: site.times_said(LATER) == printed + 1, "the server prints it itself")
         site.signal(signal.SIGTERM)
         site.await_end()
 

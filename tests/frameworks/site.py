@@ -122,9 +122,13 @@ class Site:
         """Return what the server, the workers and the tasks have written."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def lines(self, text: str) -> int:
-        """Tell how many lines of the log are this text."""
-        return self.said().splitlines().count(text)
+    def times_said(self, text: str) -> int:
+        """Tell how often a task has printed this text.
+
+        Several processes write to the log: behind a text there may be another one's before the end
+        of its line.
+        """
+        return self.said().count(text)
 
     # -- the server -----------------------------------------------------------------------------
 

@@ -149,10 +149,10 @@ def test_after_a_reload_workers_run_the_new_code(
         seconds = (task.finished_at - task.enqueued_at).total_seconds()
         # Two are promised. How long that takes beside all the other tests is not tested.
         print(f"{plan.name}: the new code ran {seconds:.2f} seconds after the first new page")
-        assert site.lines("do this at once") >= 1
+        assert site.times_said("do this at once") >= 1
         assert {task.attempt for task in tasks} == {1}
         eventually(lambda: len(site.background()) == 2, "one supervisor, one worker")
-        assert site.lines("do this later") + site.lines("do this at once") == len(tasks)
+        assert site.times_said("do this later") + site.times_said("do this at once") == len(tasks)
 
         site.signal(signal.SIGINT, group=True)
         site.await_end()

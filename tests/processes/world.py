@@ -133,7 +133,8 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     state = _ps(pid, "stat")
-    return bool(state) and not state.startswith("Z")
+    # Until its last thread ("l") has ended, too, it holds its locks and what it has open.
+    return bool(state) and (not state.startswith("Z") or "l" in state)
 
 
 def _ps(pid: int, column: str) -> str:
