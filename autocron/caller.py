@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from autocron.core.errors import InvalidTask, WaitTimeout
+from autocron.core.errors import InvalidTask
 from autocron.core.values import changed
 from autocron.group import TaskGroup
 from autocron.messages import message_like, message_of, messages_of
@@ -89,7 +89,7 @@ class AppCaller:
             if app.router is None and options.connection is None and not options.on_commit:
                 known, source = self._straight
                 if source is None or known is not service or source.codec is not app.codec:
-                    source = self._source(service.backend, service.clock)
+                    source = self.source(service)
                     if app.rehearsal is None:  # a test is over soon, and is not kept
                         self._straight = service, source
                 return source
@@ -115,35 +115,36 @@ class AppCaller:
 
     def source(self, service: Service) -> Source:
         """Return where the results of a service are read."""
-        return self._source(service.backend, service.clock)
+        return Source(service.backend, service.clock, None, self._app.codec, service)
 
     def _source(self, taker: Taker, clock: Clock, route: Optional[Route] = None) -> Source:
-        has_workers = self._app.rehearsal is None
-        return Source(taker, clock, route, self._app.codec, has_workers)
+        return Source(taker, clock, route, self._app.codec, self._app.service)
 
 
 class Source:
     """What a TaskResult, and a TaskGroup, read from."""
 
-    __slots__ = ("_has_workers", "_route", "clock", "codec", "taker")
+    __slots__ = ("_route", "_service", "clock", "codec", "taker")
 
     def __init__(
-        self, taker: Taker, clock: Clock, route: Optional[Route], codec: Any, has_workers: bool
+        self,
+        taker: Taker,
+        clock: Clock,
+        route: Optional[Route],
+        codec: Any,
+        service: Optional[Service],
     ) -> None:
         self.taker: Taker = taker if route is None else route
         self.clock = clock
         self._route = route
         self.codec = codec
-        self._has_workers = has_workers
+        self._service = service
 
     def check_wait(self, task_id: str, what: str, status: str) -> None:
         if self._route is not None:
             self._route.check_wait(task_id)
-        if not self._has_workers:
-            raise WaitTimeout(
-                f"{what} is {status}, and in a test nobody runs it while you wait: call "
-                "autocron.testing.run_pending() first"
-            )
+        if self._service is not None:
+            self._service.check_wait(what, status)
 
     def get(self, task_id: str) -> Optional[Task]:
         return self.taker.get(task_id)

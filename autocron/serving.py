@@ -43,6 +43,18 @@ class Service(Protocol):
         """Give up this process's share in the application."""
         ...
 
+    def check_wait(self, what: str, status: str) -> None:
+        """See that somebody works on what a caller waits for; called at each look of its.
+
+        Arguments:
+            what: What is waited for, for messages.
+            status: In which state it is, for messages.
+
+        Raises:
+            WaitTimeout: This is a test, where nobody else works.
+        """
+        ...
+
 
 class Taker(Protocol):
     """What takes calls, and tells what became of them: that part of a Backend."""

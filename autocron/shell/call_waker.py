@@ -19,7 +19,8 @@ logger = logging.getLogger("autocron")
 _FUTILE_LAUNCHES = 3
 _LAUNCH_PAUSE_SECONDS = 2.0
 # A worker that is stuck in C code when its supervisor is killed can start no other, while it still
-# listens; so calls look after the supervisor, but not each of them.
+# listens; and who waits for a result may have all killed meanwhile. So calls and waiting callers
+# look after the supervisor, but not each of them each time.
 _LOOK_PAUSE_SECONDS = 2.0
 
 
@@ -41,11 +42,15 @@ class CallWaker:
         sent = self._worker.send()
         if sent is Sent.YES:
             self._futile = 0
-            now = self._clock.monotonic()
-            if self.may_launch and now - self._looked_at >= _LOOK_PAUSE_SECONDS:
-                self._looked_at = now
-                self._launch()
+            self.look_after()
         elif sent is Sent.NOBODY and self.may_launch:
+            self._launch()
+
+    def look_after(self) -> None:
+        """Launch a supervisor if there is none; mostly it was looked at not long ago, though."""
+        now = self._clock.monotonic()
+        if self.may_launch and now - self._looked_at >= _LOOK_PAUSE_SECONDS:
+            self._looked_at = now
             self._launch()
 
     def wake_supervisor(self) -> None:

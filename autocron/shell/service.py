@@ -95,6 +95,10 @@ class AppService:
         self.backend.declare(self._app.declared(self.clock.now()))
         self._waker.tell_supervisor()
 
+    def check_wait(self, what: str, status: str) -> None:
+        """Have all started again that were killed since the call; else it would be for ever."""
+        self._waker.look_after()
+
     def stop(self) -> None:
         """Give up the share; the last process waits until the workers are gone."""
         self._is_stopped = True

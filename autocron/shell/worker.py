@@ -112,6 +112,9 @@ class WorkerService:
     def stop(self) -> None:
         """In a worker ``stop()`` does nothing."""
 
+    def check_wait(self, what: str, status: str) -> None:
+        """Do nothing: this worker has a supervisor, or starts the next one."""
+
 
 class Worker:
     """Runs tasks until it is told to leave."""

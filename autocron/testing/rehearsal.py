@@ -30,6 +30,7 @@ from autocron.testing.invoker import RecordingInvoker
 from autocron.testing.plain_store import PlainStore
 from autocron.testing.plans import Plans
 from autocron.testing.runner import Runner
+from autocron.testing.unserved import UnservedService
 
 logger = logging.getLogger("autocron")
 
@@ -348,26 +349,16 @@ class SessionEngine(Engine):
         return task
 
 
-class SessionService:
-    """What a started App is in a test; see :class:`autocron.app.Service`."""
-
-    is_serving = False
+class SessionService(UnservedService["SessionBackend"]):
+    """What a started App is in a test; see :class:`autocron.serving.Service`."""
 
     def __init__(self, backend: SessionBackend, clock: Any, declare: Callable[[], None]) -> None:
-        self.backend = backend
-        self.clock = clock
+        super().__init__(backend, clock)
         self._declare = declare
-
-    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
-        """Tell that ``start()`` starts nothing; the session itself answers it."""
-        return True
 
     def announce(self) -> None:
         """Declare the schedules that were decorated since."""
         self._declare()
-
-    def stop(self) -> None:
-        """Do nothing: nothing was started."""
 
 
 class SessionBackend(LocalBackend):

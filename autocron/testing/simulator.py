@@ -47,6 +47,7 @@ from autocron.testing.scenario import (
     number,
 )
 from autocron.testing.timeline import Timeline
+from autocron.testing.unserved import UnservedService
 
 PLAIN, MEMORY = "plain", ":memory:"
 
@@ -207,7 +208,7 @@ class Simulation:
         self.store = _make_store(store)
         self.machine: Machine = MachineInTrouble(scenario, self.store, Recorder())
         self._app = scenario.app
-        self._rehearsal = _Rehearsal(_Service(self.machine), scenario.zone_name, scenario.app)
+        self._rehearsal = _Rehearsal(_service(self.machine), scenario.zone_name, scenario.app)
         self._thread = threading.get_ident()
         # Those of this thread alone: a test beside it has its own session.
         self._before = self._app.rehearsals
@@ -250,32 +251,15 @@ class Simulation:
         self.store.close()
 
 
-class _Service:
-    """What a started App is in a simulation; see :class:`autocron.app.Service`."""
-
-    is_serving = False
-
-    def __init__(self, machine: Machine) -> None:
-        self.clock = machine.clock
-        self.backend = LocalBackend(
-            cast(SQLiteStore, machine.store), cast(Engine, _Caller(machine))
-        )
-
-    def matches(self, database: Union[str, os.PathLike[str]]) -> bool:
-        """Tell that ``start()`` starts nothing here."""
-        return True
-
-    def announce(self) -> None:
-        """Do nothing: what is decorated while a simulation is played is no part of it."""
-
-    def stop(self) -> None:
-        """Do nothing: nothing was started."""
+def _service(machine: Machine) -> UnservedService[LocalBackend]:
+    store, caller = cast(SQLiteStore, machine.store), cast(Engine, _Caller(machine))
+    return UnservedService(LocalBackend(store, caller), machine.clock)
 
 
 class _Rehearsal:
     """What a simulation puts in the place of a service; see :class:`autocron.app.Rehearsal`."""
 
-    def __init__(self, service: _Service, zone: str, app: App) -> None:
+    def __init__(self, service: UnservedService[LocalBackend], zone: str, app: App) -> None:
         self.service = service
         self.default_zone = zone
         self._app = app

@@ -192,6 +192,21 @@ def test_a_call_of_any_process_of_the_application_revives_them(world: World) -> 
     assert second.ask("tasks.add(1, 1).get(60)") == 2
 
 
+@pytest.mark.parametrize(
+    "wait",
+    ["result.get(60)", "asyncio.run(asyncio.wait_for(wait_for(result), 60))", "group.get(60)[0]"],
+)
+def test_who_waits_for_a_result_revives_them(world: World, wait: str) -> None:
+    world.write_app(before="import asyncio\nasync def wait_for(result): return await result")
+    application = world.application()
+    application.do("group = tasks.hold.map(['it']); result = group[0]")
+    (first,) = world.await_marks("begin", "it")
+    application.send(wait, is_expression=True)
+    world.kill(world.supervisor, *world.workers)
+    world.open_gate("it")
+    assert application.answer() not in (None, first.pid)
+
+
 @pytest.mark.mostly_waits
 def test_what_was_in_hand_when_everything_was_killed_is_run_by_the_next_start_uncharged(
     world: World,
