@@ -11,10 +11,9 @@ import logging
 import math
 import os
 import sys
-import sysconfig
 import traceback
 from datetime import datetime
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Optional, Set, Tuple, Union
 
 from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
 from autocron.firing import SERVICE
@@ -61,10 +60,13 @@ class Code:
         self._blamed: Dict[str, Optional[Tuple[int, int]]] = {}
         self.has_mended = False
         self._modules_seen = 0
+        # Those that are of the standard library are not looked at, which would write to memory that
+        # is shared with other workers; before Python 3.10 nothing tells them by name.
+        standard: FrozenSet[str] = getattr(sys, "stdlib_module_names", frozenset())
+        self._names_seen = {name for name in sys.modules if name.partition(".")[0] in standard}
         self._told: Dict[str, Optional[Tuple[int, int]]] = {}
-        self._standard = tuple(
-            os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")
-        )
+        # As sysconfig says, too, which is slow to load, and large.
+        self._standard = os.path.join(os.path.dirname(os.__file__), "")
 
     # -- loading ------------------------------------------------------------------------------
 
@@ -261,8 +263,10 @@ class Code:
         self._blamed = {}
         self._told.update(found)
         self._modules_seen = len(sys.modules)
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
+        names = [name for name in list(sys.modules) if name not in self._names_seen]
+        self._names_seen.update(names)
+        for name in names:
+            file = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(file, str) and file not in self._told and not self._is_standard(file):
                 found[file] = self._told[file] = fingerprint(file)
         return found

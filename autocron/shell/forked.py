@@ -85,8 +85,8 @@ def recruit(folder: RunFolder, lock: Lock, wake: socket.socket) -> Union[Recruit
     """
     count = _wanted(folder, lock)
     # Whatever either of the two needs is to be shared.
-    for name in ("worker", "supervisor"):
-        importlib.import_module(f"autocron.shell.{name}")
+    for name in ("shell.worker", "shell.supervisor", "core.arguments"):
+        importlib.import_module(f"autocron.{name}")
     # What a .pth file has printed is not printed again.
     flush_output()
     gc.collect()
