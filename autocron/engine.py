@@ -409,7 +409,8 @@ class Engine(Operations):
         room = self._stint.room(claimed)
         if not room:
             return [claimed]
-        more = self._stint.fitting(claimed, self.store.claimable_next(claimed, now, room))
+        following = self.store.claimable_next(claimed, now, room, self._queues)
+        more = self._stint.fitting(claimed, following)
         found = [self._take(task, now) for task in more]
         return [claimed, *(task for task in found if task is not None)]
 

@@ -223,11 +223,13 @@ class Store(Protocol):
         """
         ...
 
-    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+    def claimable_next(
+        self, claimed: Task, now: datetime, limit: int, queues: Optional[Sequence[str]] = None
+    ) -> List[Task]:
         """Return the waiting tasks to run after one that was claimed just now, in order.
 
-        It ends before the first one that is not plain (:func:`autocron.core.task.is_plain`), and is
-        empty where another queue has tasks of the same priority. Fewer may be returned.
+        They have its priority, and are of the queues of which it was claimed. It ends before the
+        first one that is not plain (:func:`autocron.core.task.is_plain`). Fewer may be returned.
         """
         ...
 

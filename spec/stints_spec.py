@@ -4,9 +4,9 @@ While many short tasks wait, most of the time would go into transactions. So a w
 them at once, a *stint*, runs them one after the other, and stores what became of them at once. A
 user notices that they are done sooner, and nothing else:
 
-- **In the same order.** A stint is what the worker would have claimed one by one, of one queue, and
-  only where no other queue has tasks of the same priority. What has a lock, a rate, a unique key or
-  expires is claimed alone; so is what a worker that was idle finds first.
+- **In the same order.** A stint is what the worker would have claimed one by one, from all of its
+  queues, of one priority. What has a lock, a rate, a unique key or expires is claimed alone; so is
+  what a worker that was idle finds first.
 - **Only what is short.** All of a stint are to take 5 ms together, judged by what the function took
   lately, and are at most 64; each stint may be twice as long as the one before. A function that was
   not run before is claimed alone.
@@ -205,7 +205,6 @@ class DescribeAStint:
             {"unique": "k"},
             {"expires_seconds": 60},
             {"delay_seconds": 1},
-            {"queue": "mail"},
             {"priority": 1},
         ],
         ids=lambda alone: next(iter(alone)),
@@ -217,9 +216,21 @@ class DescribeAStint:
         while engine.tick().claimed is not None:
             held = yard.bench.store.find(state=RUNNING)
             assert len(held) == 1 or all(task.lock is None for task in held)
-            assert len({(task.queue, task.priority) for task in held}) == 1
+            assert len({task.priority for task in held}) == 1
         expected = {"delay_seconds": "cd", "unique": "acd"}.get(next(iter(alone)), "abcd")
         assert yard.ran == [0, 1, *expected]
+
+    def it_is_of_all_the_queues_of_its_worker(self, yard):
+        engine, _ = yard.in_stint(3, queues=["default", "mail", "paused"])
+        yard.bench.store.put_paused("paused", True)
+        for what, queue in zip("abcdef", ["mail", "default", "other", "paused", "mail", "default"]):
+            yard.calls(what, queue=queue)
+        yard.calls("later", queue="mail", delay_seconds=60)
+        for _ in range(3):
+            engine.tick()
+        assert yard.held() == 4
+        work(engine)
+        assert yard.ran == [0, 1, 2, *"abef"]
 
     def it_has_no_function_that_was_not_run_before(self, yard):
         engine, _ = yard.in_stint(2)

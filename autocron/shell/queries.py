@@ -78,16 +78,24 @@ LEFT JOIN tasks ON tasks.seq = (
         ORDER BY run_at, seq LIMIT 1
     ) END
 )"""
-# The tasks behind one that was claimed just now, which is not among them any more; none if there is
-# another lane of the same priority: who is next would have to be compared with each.
-NEXT = f"""
-SELECT {TASK} FROM tasks
-WHERE {_TO_RUN} AND lane = :lane AND run_at BETWEEN :from AND :now AND NOT EXISTS (
-    SELECT 1 FROM tasks WHERE {_TO_RUN} AND lane >= :level AND lane < :lane
-) AND NOT EXISTS (
-    SELECT 1 FROM tasks WHERE {_TO_RUN} AND lane > :lane AND lane < :level || '!'
+# The lanes of one priority in which something waits.
+_BESIDE = f"""
+WITH RECURSIVE walk (lane) AS (
+    SELECT min(lane) FROM tasks WHERE {_TO_RUN} AND lane BETWEEN :level AND :level || '!'
+    UNION ALL
+    SELECT (
+        SELECT min(lane) FROM tasks
+        WHERE {_TO_RUN} AND lane > walk.lane AND lane < :level || '!'
+    )
+    FROM walk WHERE walk.lane IS NOT NULL
 )
-ORDER BY run_at, seq LIMIT :limit"""
+SELECT lane FROM walk WHERE lane IS NOT NULL AND {{is_open}}"""
+# The tasks of one lane behind one that was claimed just now, which is not among them any more.
+_BEHIND = f"""
+SELECT {TASK} FROM tasks
+WHERE {_TO_RUN} AND lane = :lane_{{number}} AND run_at BETWEEN :from AND :now"""
+# For each lane SQLite has to be told more, and to look.
+MOST_LANES = 32
 _LANES = f"""
 WITH RECURSIVE walk (lane) AS (
     SELECT min(lane) FROM tasks WHERE {_TO_RUN}
@@ -123,6 +131,7 @@ def _in_queues(sql: str, lane: str, queues: Optional[Sequence[str]]) -> str:
 
 
 _STEP_ANYWHERE = _in_queues(_STEP, "this.lane", None)
+_BESIDE_ANYWHERE = _in_queues(_BESIDE, "walk.lane", None)
 _NEXT_DUE_AT_ANYWHERE = _in_queues(_NEXT_DUE_AT, "walk.lane", None)
 
 
@@ -133,6 +142,19 @@ def step(queues: Optional[Sequence[str]]) -> str:
     two are the lane, and the one after it.
     """
     return _STEP_ANYWHERE if queues is None else _in_queues(_STEP, "this.lane", queues)
+
+
+def beside(queues: Optional[Sequence[str]]) -> str:
+    """Return the query for the lanes of ``:level`` in some queues."""
+    return _BESIDE_ANYWHERE if queues is None else _in_queues(_BESIDE, "walk.lane", queues)
+
+
+@lru_cache(maxsize=MOST_LANES)
+def behind(lanes: int) -> str:
+    """Return the query for the first tasks, ``:limit`` at most, of ``:lane_0`` and so many more."""
+    # SQLite merges them as it goes, since each comes in this order by itself.
+    each = " UNION ALL ".join(_BEHIND.format(number=number) for number in range(lanes))
+    return f"{each} ORDER BY run_at, seq LIMIT :limit"
 
 
 def level(lane: str) -> str:

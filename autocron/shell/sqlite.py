@@ -148,26 +148,35 @@ class SQLiteStore(Database):
                     return self.claimable(now, queues)
             values["passed"] = lane
 
-    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+    def claimable_next(
+        self, claimed: Task, now: datetime, limit: int, queues: Optional[Sequence[str]] = None
+    ) -> List[Task]:
         """Return the waiting tasks to run after one that was claimed just now, in order.
 
-        It ends before the first one of which more has to be known than that it is due.
+        It ends before the first one of which more has to be known than that it is due. Where very
+        many queues have tasks of its priority there is none.
 
         Arguments:
             claimed: The task that was claimed.
             now: The instant at which they are due.
             limit: At most so many.
+            queues: The queues of which they may be; None is all.
         """
-        place = lane(claimed.priority, claimed.queue)
+        doing = "look for the next due tasks"
+        asked = {
+            "level": queries.level(lane(claimed.priority, claimed.queue)),
+            **queries.queue_values(queues),
+        }
+        lanes = [row[0] for row in self._read_tasks(doing, queries.beside(queues), asked)]
+        if not 0 < len(lanes) <= queries.MOST_LANES:
+            return []
         values = {
-            "lane": place,
-            "level": queries.level(place),
             "from": microseconds(claimed.run_at),
             "now": microseconds(now),
             "limit": max(limit, 0),
+            **{f"lane_{number}": lane for number, lane in enumerate(lanes)},
         }
-        tasks = self._tasks("look for the next due tasks", queries.NEXT, values)
-        return list(takewhile(is_plain, tasks))
+        return list(takewhile(is_plain, self._tasks(doing, queries.behind(len(lanes)), values)))
 
     def next_due_at(
         self, after: datetime, queues: Optional[Sequence[str]] = None

@@ -239,21 +239,25 @@ class PlainTables(PlainRecords):
         is_open = None if queues is None and not self._paused else self._open(queues)
         return self._due.claimable(now, is_open)
 
-    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+    def claimable_next(
+        self, claimed: Task, now: datetime, limit: int, queues: Optional[Sequence[str]] = None
+    ) -> List[Task]:
         """Return the waiting tasks to run after one that was claimed just now, in order.
 
         Looks at all tasks: who claims several at once is a process, with a database.
         """
         if self._journal.is_undone:
             raise undone("look for the next due tasks")
-        alike = [
+        is_open = self._open(queues)
+        due = [
             task
             for task in self._tasks.values()
-            if task.state is _WAITING and task.after is None and task.priority == claimed.priority
+            if task.state is _WAITING
+            and task.after is None
+            and task.priority == claimed.priority
+            and claimed.run_at <= task.run_at <= now
+            and is_open(task.queue)
         ]
-        if any(task.queue != claimed.queue for task in alike):
-            return []
-        due = [task for task in alike if claimed.run_at <= task.run_at <= now]
         due.sort(key=lambda task: (task.run_at, self._ages[task.id]))
         return list(takewhile(is_plain, due[: max(limit, 0)]))
 

@@ -269,7 +269,9 @@ class PostgresStore(Database):
         sql = statements.CLAIMABLE_ALONE if alone else statements.CLAIMABLE
         return self._one_task("look for a due task", sql, values)
 
-    def claimable_next(self, claimed: Task, now: datetime, limit: int) -> List[Task]:
+    def claimable_next(
+        self, claimed: Task, now: datetime, limit: int, queues: Optional[Sequence[str]] = None
+    ) -> List[Task]:
         """Return none: each task is brought by a ticket of its own."""
         return []
 

@@ -258,8 +258,28 @@ def check_what_follows_is_what_would_be_next(make_store: Callable[[], Store]) ->
         expect(found, order[:limit][: len(found)], f"what follows, {limit} at most")
     found = ids(store.claimable_next(running, NOW - timedelta(seconds=7.5), 9))
     expect(found, order[:1][: len(found)], "what follows of what is due")
-    store.add(a_task("other", -99, queue="other"))
-    expect(store.claimable_next(running, NOW, 9), [], "while another queue has the same priority")
+    store.close()
+
+
+def check_what_follows_is_of_all_queues_in_one_order(make_store: Callable[[], Store]) -> None:
+    """As ``claimable``: of the given queues, or all, without those that are paused."""
+    store = make_store()
+    names = ["b", "a", "paused", "c", "b", "a", "c", "paused", "b", "later"]
+    _add(store, *(a_task(f"{queue} {n}", n - 20, queue=queue) for n, queue in enumerate(names)))
+    _add(store, a_task("before it", -99, queue="a", lock="held"))
+    _add(store, a_task("holds", -100, lock="held"))
+    claimed(store, store.claimable(NOW) or a_task("none"))
+    store.put_paused("paused", True)
+    running = claimed(store, store.claimable(NOW) or a_task("none"))
+    expect(running.id, "b 0", "what is claimed")
+    order = ["a 1", "c 3", "b 4", "a 5", "c 6", "b 8", "later 9"]
+    for queues in (None, ["b"], ["a", "b"], ["b", "paused", "none"]):
+        wanted = [i for i in order if queues is None or i.split()[0] in queues]
+        for limit in (1, 3, 9):
+            found = ids(store.claimable_next(running, NOW, limit, queues))
+            expect(found, wanted[:limit][: len(found)], f"what follows, {limit} of {queues}")
+    store.put_paused(ALL_QUEUES, True)
+    expect(store.claimable_next(running, NOW, 9), [], "while all queues are paused")
     store.close()
 
 
@@ -300,5 +320,6 @@ LANE_CHECKS: Tuple[StoreCheck, ...] = (
     check_expiring_gives_the_first_to_expire,
     check_a_held_task_is_out_of_the_way,
     check_what_follows_is_what_would_be_next,
+    check_what_follows_is_of_all_queues_in_one_order,
     check_only_what_is_plain_follows,
 )
