@@ -201,7 +201,7 @@ class Engine(Operations):
             self._settled = changes
         finally:
             self._turn.release()
-        for _ in range(given_back):
+        for _ in range(given_back + releases(changes)):
             self.wake()
 
     def share(self) -> None:
@@ -291,8 +291,7 @@ class Engine(Operations):
         if (
             not (stint.ahead and claim)
             or not isinstance(outcome, Returned)
-            # Others wait for it; or it has told its progress, or somebody has changed it meanwhile.
-            or task.feeds
+            # It has told its progress, or somebody has changed it meanwhile.
             or task.revision != begun.revision
             or stint.is_over(now)
         ):
@@ -346,7 +345,7 @@ class Engine(Operations):
             self._begin_next(self.clock.now())
         for _ in range(given_back):
             self.wake()
-        if changes and (task.lock is not None or releases(changes, self._in_hand)):
+        if (changes and task.lock is not None) or releases([*kept, *changes[1:]], self._in_hand):
             # What waited for this lock, or this task, may be another worker's to run.
             self.wake()
         if self._observer is not None:
@@ -361,7 +360,7 @@ class Engine(Operations):
         changes: List[Change] = []
         for task, after in self._stint.kept:
             if self.store.swap(task, after):
-                changes.append(("succeeded", after))
+                changes += [("succeeded", after), *self._follow(after)]
             else:
                 # Somebody may have asked for it to be cancelled; it has succeeded before.
                 outcome = Returned(after.result or "")

@@ -342,7 +342,7 @@ class Operations:
             changes = [(_KINDS[type(event)], after), *self._follow(after)]
             if isinstance(event, Retried):
                 revive(self.store, after, event.at)
-        if releases(changes):
+        if releases(changes[1:]):
             self.wake()
         self._tell_all(changes)
         return after
@@ -479,10 +479,10 @@ def next_version(settings: Mapping[str, str]) -> str:
 
 
 def releases(changes: Sequence[Change], taken: Optional[Task] = None) -> bool:
-    """Tell whether the end of a task has released others, but for one that is taken already."""
-    return len(changes) > 1 and any(
+    """Tell whether others were released by the end of tasks, but for one that is taken already."""
+    return any(
         task.state is TaskState.WAITING and (taken is None or task.id != taken.id)
-        for _, task in changes[1:]
+        for _, task in changes
     )
 
 

@@ -11,9 +11,10 @@ user notices that they are done sooner, and nothing else:
   lately, and are at most 64; each stint may be twice as long as the one before. A function that was
   not run before is claimed alone.
 - **Stored soon.** What has ended is stored with the end of the stint, or once 5 ms are over; at
-  once, if it has failed, has told its progress, or others wait for it. If a task takes longer than
-  it did, what has ended is stored, and what has not begun is given back, for others to run: some 50
-  ms later, unless it keeps the interpreter for itself.
+  once, if it has failed, or has told its progress. What waits for it is released then; it would be
+  behind all of the stint anyway. If a task takes longer than it did, what has ended is stored, and
+  what has not begun is given back, for others to run: some 50 ms later, unless it keeps the
+  interpreter for itself.
 - **A kill is told as it was.** A worker notes in its logbook what begins and ends. If it is killed
   amid a stint, what had ended has ended, with its result, and is not run again; only what was under
   way is charged; and what had not begun waits, as if it had never been claimed.
@@ -95,13 +96,14 @@ class Yard:
     def calls(self, *whats, **options):
         return [self.bench.call(self.note, what, **options) for what in whats]
 
-    def chain(self, *whats):
-        """Store two calls, of which the second waits for the first."""
-        first, then = (
-            Message(name=name_of(self.note), payload=dump_call((what,), {}, ())) for what in whats
+    def before(self, *whats, group=True):
+        """Store calls, and one that waits for them, and is given what they return."""
+        *before, then = (
+            Message(name=name_of(self.note), payload=dump_call(args, {}, ()))
+            for args in (*((what,) for what in whats), ())
         )
-        (first,), (then,) = self.bench.engine().enqueue_all([first], [then], group=False)
-        return first, then
+        tasks, (last,) = self.bench.engine().enqueue_all(before, [then], group=group)
+        return (*tasks, last)
 
     def reclaim(self, name="worker-1", charged=True, **more):
         house = self.bench.engine("house", runs=False, logbooks=self.logbooks)
@@ -367,15 +369,47 @@ class DescribeWhatHasEnded:
         assert yard.states(tasks) == [SUCCEEDED, RUNNING, RUNNING]
         assert yard.bench.task(tasks[0]).progress == "half"
 
-    def it_is_stored_at_once_if_another_waits_for_it(self, yard):
-        engine, _ = yard.in_stint(1)
-        first, then = yard.chain("first", "then")
-        behind = yard.calls("behind")
+    def it_releases_what_waits_for_it_once_it_is_stored(self, yard):
+        engine, _ = yard.in_stint(2)
+        first, then = yard.before("first", group=False)
+        behind = yard.calls("behind", "last")
+        for _ in range(3):
+            engine.tick()
+        assert yard.states([first, *behind]) == [RUNNING] * 3
+        assert yard.bench.task(then).after == first.id
+        before = yard.bench.wakes.count
         engine.tick()
-        assert yard.states([first, *behind]) == [RUNNING] * 2
-        engine.tick()
-        assert yard.states([first, *behind]) == [SUCCEEDED, RUNNING]
-        assert (yard.bench.task(then).state, yard.bench.task(then).after) == (WAITING, None)
+        assert engine.tick().claimed.id == then.id
+        assert yard.states([first, *behind]) == [SUCCEEDED] * 3
+        work(engine)
+        assert yard.ran == [0, 1, "first", "behind", "last", "first"]
+        # Nobody else was woken for the one that was claimed at once.
+        assert yard.bench.wakes.count == before
+
+    def it_releases_what_waits_for_a_group_once_the_last_one_is_stored(self, yard):
+        engine, _ = yard.in_stint(3)
+        *_, then = yard.before(*range(8))
+        for _ in range(3):
+            engine.tick()
+        assert yard.held() == 6
+        for _ in range(6):
+            engine.tick()
+        # Two of them are left.
+        assert (yard.held(), yard.bench.task(then).after is None) == (2, False)
+        work(engine)
+        assert yard.ran == [0, 1, 2, *range(8), [*range(8)]]
+
+    def it_wakes_another_for_what_it_releases(self, yard):
+        engine, _ = yard.in_stint(2)
+        _, then = yard.before("first", group=False)
+        yard.calls("behind")
+        yard.plans["behind"] = lambda: engine.settle()
+        for _ in range(3):
+            engine.tick()
+        before = yard.bench.wakes.count
+        engine.tick(claim=False)
+        assert yard.bench.task(then).after is None
+        assert yard.bench.wakes.count == before + 1
 
     def it_tells_the_hooks_once_it_is_stored(self, yard):
         told = []
@@ -586,6 +620,16 @@ class DescribeLeaving:
 
 
 class DescribeAKill:
+    def it_releases_what_waits_for_what_had_ended(self, yard):
+        engine, _ = yard.in_stint(2)
+        first, then = yard.before("first", group=False)
+        yard.calls("behind")
+        for _ in range(3):
+            engine.tick()
+        yard.reclaim()
+        assert yard.states([first, then]) == [SUCCEEDED, WAITING]
+        assert yard.bench.task(then).after is None
+
     @examples(60)
     @given(
         count=st.integers(1, 12),
