@@ -399,11 +399,12 @@ class DescribeWhatHasEnded:
         work(engine)
         assert yard.ran == [0, 1, 2, *range(8), [*range(8)]]
 
-    def it_wakes_another_for_what_it_releases(self, yard):
+    @pytest.mark.parametrize("is_settled", [True, False])
+    def it_wakes_another_for_what_it_releases(self, yard, is_settled):
         engine, _ = yard.in_stint(2)
         _, then = yard.before("first", group=False)
         yard.calls("behind")
-        yard.plans["behind"] = lambda: engine.settle()
+        yard.plans["behind"] = lambda: is_settled and engine.settle()
         for _ in range(3):
             engine.tick()
         before = yard.bench.wakes.count
