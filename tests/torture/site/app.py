@@ -51,8 +51,11 @@ def call(kind):
         naps = chores.nap.map([0.001] * chance.randrange(2, 10), then=chores.total)
         return [*naps, naps.callback]
     if kind == "swarm":
-        # Many short ones, which workers claim several at once.
-        return list(chores.brief.map(range(chance.randrange(20, 50))))
+        # Many short ones, of two queues, which workers claim several at once; some are waited for.
+        task = chance.choice([chores.brief, chores.brief.options(queue="aside")])
+        count, is_awaited = chance.randrange(20, 50), chance.random() < 0.3
+        group = task.map(range(count), then=chores.total if is_awaited else None)
+        return [*group, group.callback] if is_awaited else list(group)
     if kind == "long":
         return [chores.long(chance.uniform(0.3, 1.2))]
     return [getattr(chores, kind)()]
