@@ -848,6 +848,10 @@ class DescribeDepth:
 class DescribeLoading:
     """Loading makes the known types, or says that the text is not ours."""
 
+    def it_passes_over_blanks_behind_a_text(self):
+        """Somebody has written it by hand, perhaps with a line's end."""
+        assert load_result("[1, 2] \n") == [1, 2]
+
     @pytest.mark.parametrize(
         "text",
         [

@@ -292,7 +292,7 @@ class DescribeAGroupWithAFollower:
         )
         (error,) = load_given(given_by_group([mute]), str)
         assert isinstance(error, TaskFailed)
-        assert str(error).startswith("it failed")
+        assert (error.error_message, error.traceback) == ("it failed", "")
 
     def it_says_why_one_was_discarded(self, app, session, gather):
         @app.delay

@@ -377,6 +377,11 @@ class DescribeHandedBack:
             "unknown_since_at": NOW,
         }
 
+    def it_is_put_off_by_elapsed_time_and_else_left_as_it_is(self):
+        before = a_task(TaskState.RUNNING, elapsed=False)
+        assert apply(before, HandedBack(run_at=LATER)).elapsed is True
+        assert apply(before, HandedBack()).elapsed is False
+
 
 class DescribeCancelled:
     def it_notes_the_end(self):
@@ -424,6 +429,11 @@ class DescribeReleased:
         before = a_task(TaskState.WAITING, elapsed=False, run_at=MUCH_LATER)
         after = apply(before, Released("given", LATER))
         assert (after.run_at, after.elapsed) == (MUCH_LATER, False)
+
+    def it_is_due_at_its_instant_by_elapsed_time(self):
+        before = a_task(TaskState.WAITING, elapsed=False, run_at=LATER)
+        after = apply(before, Released("given", LATER))
+        assert (after.run_at, after.elapsed) == (LATER, True)
 
     def it_begins_its_delay(self):
         before = a_task(TaskState.WAITING, run_at=NOW + timedelta(seconds=5))
