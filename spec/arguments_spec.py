@@ -52,7 +52,7 @@ import dataclasses
 import decimal
 import enum
 import functools
-import importlib.util
+import importlib
 import inspect
 import io
 import json
@@ -71,7 +71,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autocron.core import arguments, pickled
+from autocron import core
+from autocron.core import arguments, decoding, encoding, pickled, refusals, text_format
 from autocron.core.arguments import dump_call, dump_result, load_call, load_result
 from autocron.core.errors import AutocronError, NotStorable
 
@@ -82,6 +83,9 @@ except ImportError:  # Python 3.8
         from backports.zoneinfo import ZoneInfo
     except ImportError:
         ZoneInfo = None
+
+# What arguments are made of.
+PARTS = (arguments, decoding, encoding, refusals, text_format)
 
 needs_zones = pytest.mark.skipif(ZoneInfo is None, reason="no zoneinfo: install backports.zoneinfo")
 
@@ -259,7 +263,7 @@ class DescribePlainCalls:
     ):
         if not has_c:
             monkeypatch.setattr("json.encoder.c_make_encoder", None)
-        monkeypatch.setattr(arguments, "_writer", arguments._writer.__wrapped__)
+        monkeypatch.setattr(encoding, "_writer", encoding._writer.__wrapped__)
         assert dump_call(args, {}) == text
         assert load_call(text) == (args, {})
 
@@ -272,7 +276,7 @@ class DescribePlainCalls:
 
         monkeypatch.setattr("json.encoder.c_make_encoder", make)
         monkeypatch.setattr(
-            arguments, "_writer", functools.lru_cache(None)(arguments._writer.__wrapped__)
+            encoding, "_writer", functools.lru_cache(None)(encoding._writer.__wrapped__)
         )
         texts = [dump_call((1,), {}) for _ in range(2)]
         encoder = json.JSONEncoder(
@@ -441,16 +445,23 @@ class DescribeDatesAndTimes:
         with freezegun.freeze_time("2024-03-01 09:00:00"):
             now, today = datetime.now(timezone.utc), date.today()
             loaded_now, loaded_today = round_trip([now, today])
-            # Imported while time stands still, as the first call in a test may do.
-            spec = importlib.util.spec_from_file_location("fresh_arguments", arguments.__file__)
-            fresh = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(fresh)
-            assert fresh.load_result(fresh.dump_result([now, today])) == [now, today]
-        assert anatomy(fresh.load_result(fresh.dump_result(date.max))) == anatomy(date.max)
         assert type(loaded_now) is datetime
         assert type(loaded_today) is date
         assert loaded_now == datetime(2024, 3, 1, 9, 0, tzinfo=timezone.utc)
         assert loaded_today == date(2024, 3, 1)
+
+    def it_does_so_also_if_it_is_imported_while_time_stands_still(self, monkeypatch):
+        """As by the first call in a test."""
+        with freezegun.freeze_time("2024-03-01 09:00:00"):
+            now, today = datetime.now(timezone.utc), date.today()
+            for module in PARTS:
+                monkeypatch.delitem(sys.modules, module.__name__)
+                # What an import puts there is put back.
+                monkeypatch.setattr(core, module.__name__.rpartition(".")[2], module)
+            fresh = importlib.import_module("autocron.core.arguments")
+            assert fresh is not arguments
+            assert fresh.load_result(fresh.dump_result([now, today])) == [now, today]
+        assert anatomy(fresh.load_result(fresh.dump_result(date.max))) == anatomy(date.max)
 
 
 class DescribePaths:
@@ -767,8 +778,8 @@ class DescribeWhatAFrameworkWraps:
     """An integration may say what the plain form is of a type that would be refused."""
 
     def it_is_kept_as_its_plain_form_with_its_subclasses(self, monkeypatch):
-        monkeypatch.setattr(arguments, "_PLAIN_FORMS", {})
-        monkeypatch.setattr(arguments, "_ENCODERS", dict(arguments._ENCODERS))
+        monkeypatch.setattr(encoding, "_PLAIN_FORMS", {})
+        monkeypatch.setattr(encoding, "_ENCODERS", dict(encoding._ENCODERS))
 
         class Safe(str):
             __slots__ = ()
@@ -778,7 +789,7 @@ class DescribeWhatAFrameworkWraps:
 
         with pytest.raises(NotStorable):
             dump_call((Safe("a"),), {})
-        arguments.keep_as(Safe, lambda value: str.__str__(value))
+        encoding.keep_as(Safe, lambda value: str.__str__(value))
         args, kwargs = load_call(dump_call((Safe("a"), [Safer("b")]), {"c": {"d": Safe("d")}}))
         assert (args, kwargs) == (("a", ["b"]), {"c": {"d": "d"}})
         assert [type(value) for value in (args[0], args[1][0], kwargs["c"]["d"])] == [str] * 3
@@ -788,8 +799,8 @@ class DescribeWhatAFrameworkWraps:
     def it_is_kept_as_what_holds_other_values_too(self, monkeypatch):
         class Bag(list): ...
 
-        monkeypatch.setattr(arguments, "_ENCODERS", dict(arguments._ENCODERS))
-        monkeypatch.setattr(arguments, "_PLAIN_FORMS", {Bag: list})
+        monkeypatch.setattr(encoding, "_ENCODERS", dict(encoding._ENCODERS))
+        monkeypatch.setattr(encoding, "_PLAIN_FORMS", {Bag: list})
         assert load_call(dump_call(([Bag([1, Bag([2])])],), {}))[0] == ([[1, [2]]],)
         assert "more than 100 levels deep" in str(refusal(nested(101, lambda value: Bag([value]))))
 
@@ -941,9 +952,10 @@ class DescribeLoading:
             with contextlib.suppress(NotStorable):
                 load(text)
 
-    def it_is_light_to_import(self):
+    @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+    def it_is_light_to_import(self, part):
         # What costs time to import is imported where it is used.
-        tree = ast.parse(pathlib.Path(arguments.__file__).read_text(encoding="utf-8"))
+        tree = ast.parse(pathlib.Path(part.__file__).read_text(encoding="utf-8"))
         imported = set()
         for node in tree.body:
             if isinstance(node, ast.Import):
@@ -952,7 +964,7 @@ class DescribeLoading:
                 imported.add(node.module)
         assert imported <= {
             "__future__", "functools", "importlib", "math", "sys", "datetime", "typing",
-            "autocron.core.errors",
+            "autocron.core.errors", *(each.__name__ for each in PARTS),
         }  # fmt: skip
 
 

@@ -505,8 +505,10 @@ print(json.dumps({"found": sorted(set(found)), "strangers": sorted(set(strangers
 def test_every_exception_derives_from_autocron_error() -> None:
     found = _in_a_fresh_interpreter(_LOOK_AT_EXCEPTIONS)
     assert "TaskFailed" in found["found"]
-    # A death is no error: nothing may catch it, as nothing catches a SIGKILL.
+    # A death is no error: nothing may catch it, as nothing catches a SIGKILL. A refusal is what one
+    # is made of, once it is known of which argument.
     assert set(found["strangers"]) <= {
+        "autocron.core.refusals.Refusal",
         "autocron.testing.contract.bench.WorkerDeath",
         "autocron.testing.faults.ProcessDeath",
         "autocron.testing.plans.WorkerDied",

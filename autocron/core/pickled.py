@@ -16,6 +16,7 @@ from typing import Any, Dict, Sequence, Tuple
 
 from autocron.core import arguments
 from autocron.core.errors import NotStorable
+from autocron.core.refusals import parameter_name
 
 # Fixed, so that workers on another Python can load what the application stored. 4 is the highest
 # that all versions since 3.4 have, and current enough to gain nothing from 5.
@@ -45,7 +46,7 @@ def dump_call(args: Tuple[Any, ...], kwargs: Dict[str, Any], parameters: Sequenc
     except Exception as error:
         path, problem = "the arguments", error
     # One by one, to say which it was.
-    named = [(arguments.parameter_name(i, parameters), value) for i, value in enumerate(args)]
+    named = [(parameter_name(i, parameters), value) for i, value in enumerate(args)]
     for name, value in [*named, *kwargs.items()]:
         try:
             _dump(value)

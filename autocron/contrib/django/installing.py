@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
 from autocron.app import default_app
-from autocron.core.arguments import keep_as
+from autocron.core.encoding import keep_as
 
 
 def install() -> None:
