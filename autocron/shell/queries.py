@@ -78,10 +78,12 @@ LEFT JOIN tasks ON tasks.seq = (
         ORDER BY run_at, seq LIMIT 1
     ) END
 )"""
-# The lanes of one priority in which something waits.
+# For each lane SQLite has to be told more, and to look.
+MOST_LANES = 32
+# The lanes of one priority in which something waits, as far as that is too many.
 _BESIDE = f"""
 WITH RECURSIVE walk (lane) AS (
-    SELECT min(lane) FROM tasks WHERE {_TO_RUN} AND lane BETWEEN :level AND :level || '!'
+    SELECT min(lane) FROM tasks WHERE {_TO_RUN} AND lane >= :level AND lane < :level || '!'
     UNION ALL
     SELECT (
         SELECT min(lane) FROM tasks
@@ -89,13 +91,11 @@ WITH RECURSIVE walk (lane) AS (
     )
     FROM walk WHERE walk.lane IS NOT NULL
 )
-SELECT lane FROM walk WHERE lane IS NOT NULL AND {{is_open}}"""
+SELECT lane FROM walk WHERE lane IS NOT NULL AND {{is_open}} LIMIT {MOST_LANES + 1}"""
 # The tasks of one lane behind one that was claimed just now, which is not among them any more.
 _BEHIND = f"""
 SELECT {TASK} FROM tasks
 WHERE {_TO_RUN} AND lane = :lane_{{number}} AND run_at BETWEEN :from AND :now"""
-# For each lane SQLite has to be told more, and to look.
-MOST_LANES = 32
 _LANES = f"""
 WITH RECURSIVE walk (lane) AS (
     SELECT min(lane) FROM tasks WHERE {_TO_RUN}

@@ -17,8 +17,9 @@ import pytest
 from autocron.core.errors import ForeignDatabase, NewerDatabase, StoreError
 from autocron.shell import schema
 from autocron.shell.connections import JOURNAL_START
+from autocron.shell.queries import MOST_LANES
 from autocron.shell.sqlite import SQLiteStore
-from autocron.testing.contract.tools import a_task, ids
+from autocron.testing.contract.tools import NOW, a_task, ids
 from tests.shell.sqlite_tools import execute, in_child, refusal
 
 
@@ -298,3 +299,14 @@ class TestRefusing:
         pieces = (path, "newer autocron", f"version {schema.VERSION + 1}", "update autocron")
         refusal(NewerDatabase, SQLiteStore(path).open, *pieces)
         assert snapshot(os.path.dirname(path)) == before
+
+
+def test_what_follows_is_of_as_many_queues_as_there_is_time_to_look_at(tmp_path):
+    with closing(SQLiteStore(str(tmp_path / "p.db"))) as store:
+        for number in range(MOST_LANES):
+            store.add(a_task(f"task {number:02}", -9, queue=f"queue {number}"))
+        head = a_task("head", -10)
+        assert len(store.claimable_next(head, NOW, 99)) == MOST_LANES
+        store.add(a_task("one more", -9, queue="one more"))
+        assert store.claimable_next(head, NOW, 99) == []
+        assert ids(store.claimable_next(head, NOW, 99, ["one more"])) == ["one more"]
