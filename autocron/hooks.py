@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
-from autocron.core.errors import InvalidTask
+from autocron.core.errors import AutocronError, InvalidTask
 from autocron.core.values import frozen
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class TaskEvent:
             ``cancelled`` (also: discarded, or expired).
         task_id: The id of the task.
         name: The name of the task function, ``"module:qualname"``.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
+        args: Its positional arguments; none if they can not be loaded, of which a warning tells.
+        kwargs: Its keyword arguments; likewise.
         queue: Its queue.
         attempt: How often it has been begun.
         enqueued_at: When it was called, or fired.
@@ -124,9 +124,7 @@ class Hooks:
             _tell(hook, kind, event)
 
     def _event(self, kind: str, task: Task) -> TaskEvent:
-        from autocron.core.given import call_of  # only where there are hooks, as logging below
-
-        args, kwargs = call_of(task, self._codec())
+        args, kwargs = self._call(task)
         is_told = kind in ("failed", "retried", "cancelled") and task.failure is not None
         return TaskEvent(
             kind=kind,
@@ -143,6 +141,23 @@ class Hooks:
             error_message=task.failure.error_message if is_told and task.failure else "",
             traceback=task.failure.traceback if is_told and task.failure else "",
         )
+
+    def _call(self, task: Task) -> Tuple[Tuple[Any, ...], Mapping[str, Any]]:
+        from autocron.core.given import call_of  # only where there are hooks, as logging below
+
+        try:
+            return call_of(task, self._codec())
+        # Of its end, which that will be, the hooks are to hear all the more.
+        except AutocronError as error:
+            import logging
+
+            logging.getLogger("autocron").warning(
+                "hooks are told of task %s (%s) without its arguments: %s",
+                task.id,
+                task.name,
+                error,
+            )
+            return (), {}
 
 
 def _tell(hook: Callable[..., Any], kind: str, *what: object) -> None:

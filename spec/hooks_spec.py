@@ -20,7 +20,8 @@ from autocron import testing
 from autocron.app import App
 from autocron.core.arguments import dump_call
 from autocron.core.errors import InvalidTask, StoreError
-from autocron.core.task import Message
+from autocron.core.task import Message, TaskState
+from autocron.core.values import changed
 from autocron.hooks import KINDS
 from autocron.testing.runner import name_of
 from spec.benches import FailingStore, work
@@ -97,6 +98,19 @@ class DescribeAHook:
         session.run_pending()
         assert kinds(told) == ["enqueued", "cancelled", "enqueued", "cancelled"]
         assert "TaskExpired: it had not begun" in told[-1].error_message
+
+    def it_is_told_without_arguments_where_they_can_not_be_loaded(self, bench, told, app, caplog):
+        @bench.app.delay
+        def send(one): ...
+
+        message = changed(a_call(send), payload='{"$pickle":"gASMAWEu"}')
+        bench.engine(observer=app.hooks).enqueue(message)
+        (ended,) = work(bench.engine(observer=app.hooks))
+        assert ended.state is TaskState.FAILED
+        assert kinds(told) == ["enqueued", "started", "failed"]
+        assert {(event.args, tuple(event.kwargs)) for event in told} == {((), ())}
+        assert 'start(serializer="pickle")' in told[-1].error_message
+        assert f"({ended.name}) without its arguments: the stored arg" in caplog.messages[0]
 
     def it_is_told_of_what_was_lost(self, app, told, session):
         @app.delay

@@ -15,7 +15,7 @@ import traceback
 from datetime import datetime
 from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Optional, Set, Tuple, Union
 
-from autocron.core.outcome import UNKNOWN_PAUSE_SECONDS, Unknown
+from autocron.core.outcome import UNKNOWN_PATIENCE_SECONDS, UNKNOWN_PAUSE_SECONDS, Unknown
 from autocron.firing import SERVICE
 from autocron.ports import Backend, Clock, Store
 from autocron.registry import TaskFunction
@@ -54,6 +54,8 @@ class Code:
         self._start: Optional[Tuple[int, int]] = None
         self._clock = clock
         self._missing: Set[str] = set()
+        # The names of task functions that are not known, and of which that was said.
+        self._strangers: Set[str] = set()
         # Those that could not be imported, and when that is tried again.
         self._failed: Dict[str, float] = {}
         # The files in which those imports ended: where they change, so may that.
@@ -210,6 +212,16 @@ class Code:
             return known
         if module in self._failed:
             return Unknown(f"the module {module} can not be imported", is_broken=True)
+        reason = self._why_unknown(name, module)
+        if name not in self._strangers:
+            self._strangers.add(name)
+            seconds = int(UNKNOWN_PATIENCE_SECONDS)
+            logger.warning(
+                "%s; newer code may know it, and after %d seconds the task fails", reason, seconds
+            )
+        return reason
+
+    def _why_unknown(self, name: str, module: str) -> str:
         if module not in sys.modules:
             return (
                 f"no task function {name} is known to the workers: the module {module} can not be "

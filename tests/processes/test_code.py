@@ -143,6 +143,8 @@ def test_a_task_whose_function_stays_gone_fails_saying_what_to_do(world: World) 
     assert "tasks:version" in task.failure.message
     assert "decorated" in task.failure.message
     assert application.ask("tasks.pid().get(60)") in world.workers
+    assert world.said().count("no task function tasks:version is known to the workers") == 1
+    assert "newer code may know it, and after 60 seconds the task fails" in world.said()
 
 
 def test_a_module_that_can_not_be_imported_in_a_worker_is_reported_and_others_run(
