@@ -7,25 +7,21 @@ ports.
 
 from __future__ import annotations
 
-import math
 import threading
 from datetime import datetime, timedelta
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from autocron.core.errors import StoreError
-from autocron.core.events import Claimed, Progressed
+from autocron.core.events import Claimed
 from autocron.core.machine import apply
 from autocron.core.outcome import Outcome, Returned, after_attempt, after_hand_back
-from autocron.core.task import Task, is_plain
+from autocron.core.task import Task, TaskState, is_plain
 from autocron.core.values import changed, row_of
+from autocron.hand import AttemptHand
 from autocron.housekeeping import House, earlier
 from autocron.operations import Change, Operations, releases
 from autocron.ports import Clock, Invoker, Logbook, Logbooks, Observer, Store, Waker, Zones
 from autocron.stint import Stint
-
-# What a task tells of its progress more often than this is stored together.
-PROGRESS_PAUSE_SECONDS = 0.1
-
 
 # How an attempt went, when it ended, and a number that was drawn, until it is stored.
 _Ended = Tuple[Outcome, datetime, float]
@@ -58,8 +54,6 @@ _row = row_of(Tick)
 
 class Engine(Operations):
     """Sequences the store, the clock and the running of functions.
-
-    It is also the :class:`autocron.ports.Hand` of the function that it runs.
 
     Arguments:
         store: Where tasks, schedules and settings are kept.
@@ -114,15 +108,15 @@ class Engine(Operations):
         # As it is stored; and as it runs, which of a stint is later than it was claimed.
         self._in_hand: Optional[Task] = None
         self._begun: Optional[Task] = None
+        self._hand: Optional[AttemptHand] = None
         self._ended: Optional[_Ended] = None
         self._logbook = logbook
         self._stint = Stint()
         # Held by who changes the stint, and stores what has ended.
         self._turn = threading.Lock()
-        self._settled: List[Change] = []
+        # What has changed, and the hooks are to hear of where tasks run.
+        self._untold: List[Change] = []
         self.steps = 0
-        self._told_at = -math.inf
-        self._untold: Optional[str] = None
         self.house = House(self, zones) if keeps_house else None
 
     # -- the step ---------------------------------------------------------------------------
@@ -155,14 +149,30 @@ class Engine(Operations):
         elif trouble is not None:
             next_at = self.clock.now()
         elif claim:
-            due_at = self.store.next_due_at(self.clock.now(), self._queues)
-            next_at = earlier(next_at, due_at)
+            next_at = earlier(next_at, self._due_at(finished))
         return _row((fired, claimed, finished, next_at, trouble))
+
+    def _due_at(self, finished: Optional[Task]) -> Optional[datetime]:
+        now = self.clock.now()
+        try:
+            return self.store.next_due_at(now, self._queues)
+        except StoreError:
+            if finished is None:
+                raise
+            # What has ended is stored, and has to be told; the next step tells of this.
+            return now
 
     @property
     def in_hand(self) -> Optional[Task]:
         """The task that was claimed and has not ended."""
         return self._in_hand
+
+    @property
+    def hand(self) -> Optional[AttemptHand]:
+        """What the function of the task in hand may do to it, until that is stored."""
+        if self._hand is None and self._in_hand is not None:
+            self._hand = AttemptHand(self, self._in_hand)
+        return self._hand
 
     @property
     def is_amid_stint(self) -> bool:
@@ -197,17 +207,19 @@ class Engine(Operations):
                 given_back = self._give_back_ahead()
             stint.kept.clear()
             stint.ahead.clear()
-            # The hooks are user code, and hear of it where tasks run.
-            self._settled = changes
+            if self._observer is not None:
+                self._untold += changes
         finally:
             self._turn.release()
         for _ in range(given_back + releases(changes)):
             self.wake()
 
     def share(self) -> None:
-        """Wake another worker, if there is more to run than what is in hand."""
-        # To look takes less than a worker that comes in vain, perhaps on this very processor.
-        if self.store.claimable(self.clock.now()) is not None:
+        """Wake another worker, if there is more to run than what is in hand, or will be soon."""
+        # When the next one of a rate may begin, this worker is busy, perhaps. Else, to look takes
+        # less than a worker that comes in vain, perhaps on this very processor.
+        has_rate = self._in_hand is not None and self._in_hand.rate_key is not None
+        if has_rate or self.store.claimable(self.clock.now()) is not None:
             self.wake()
 
     def let_go(self) -> None:
@@ -216,48 +228,7 @@ class Engine(Operations):
         task = self._in_hand
         if task is not None and self._ended is None:
             self._end(task, lambda task: after_hand_back(task, self.clock.now()))
-            self._in_hand = self._begun = None
-
-    # -- the hand of the function that runs ---------------------------------------------------
-
-    def tell_progress(self, progress: str) -> Optional[float]:
-        """Note how far the task in hand is; see :class:`autocron.ports.Hand`."""
-        task, now = self._in_hand, self.clock.monotonic()
-        if task is None:
-            return None
-        seconds = self._told_at + PROGRESS_PAUSE_SECONDS - now
-        if seconds > 0:
-            self._untold = progress
-            return seconds
-        self._untold = None
-        after = self._store_progress(task, lambda: progress)
-        if after is not None:
-            self._in_hand, self._told_at = after, now
-        return None
-
-    def keep_progress(self, task: Task, told: Callable[[], Optional[str]]) -> None:
-        """Store what a task has told; see :class:`autocron.ports.Hand`."""
-        # What is known of the task in hand is another thread's to say: it looks again.
-        self._store_progress(task, told)
-
-    def _store_progress(self, task: Task, told: Callable[[], Optional[str]]) -> Optional[Task]:
-        with self.store.transaction():
-            # Somebody may have asked for it to be cancelled, or it is another's by now.
-            stored, progress = self._look_again(task), told()
-            if stored is None or progress is None:
-                return None
-            after = apply(stored, Progressed(progress))
-            self.store.swap(stored, after)
-        return after
-
-    def is_cancel_asked(self) -> bool:
-        """Look whether somebody has asked for the task in hand to be cancelled."""
-        task = self._in_hand
-        if task is not None and task.cancel_asked_at is None:
-            again = self._look_again(task)
-            if again is not None:
-                self._in_hand = task = again
-        return task is not None and task.cancel_asked_at is not None
+            self._in_hand = self._begun = self._hand = None
 
     # -- working ----------------------------------------------------------------------------
 
@@ -268,21 +239,23 @@ class Engine(Operations):
             begun = self._begun = task
             if self._logbook is not None:
                 self._logbook.note(task)
+        hand = self._hand = self._hand or AttemptHand(self, task)
         ended = self._ended
         if ended is None:
             self._tell("started", begun)
-            self._told_at, self._untold = -math.inf, None
-            outcome = invoker.invoke(begun, self)
+            outcome = invoker.invoke(begun, hand)
             ended = self._ended = (outcome, self.clock.now(), self._draw())
         self.steps += 1
-        # What it has told meanwhile has changed it.
-        task = self._in_hand or task
         with self._turn:
+            worked = None
             if self._logbook is not None:
-                kept = self._keep(task, begun, ended, claim)
-                if kept is not None:
-                    return kept
-            return self._store_end(task, begun, ended, claim)
+                worked = self._keep(hand.task, begun, ended, claim)
+            if worked is None:
+                worked = self._store_end(hand, begun, ended, claim)
+            told, self._untold = self._untold, []
+        # A hook is user code, and others have to wait for their turn for as long.
+        self._tell_all(told)
+        return worked
 
     def _keep(self, task: Task, begun: Task, ended: _Ended, claim: bool) -> Optional[_Worked]:
         """Only note the end of a task, and begin the next one of its stint, if that is enough."""
@@ -301,7 +274,7 @@ class Engine(Operations):
         if following is None:
             return None
         stint.kept.append((task, after))
-        self._ended = None
+        self._ended = self._hand = None
         return following, after, None
 
     def _begin_next(self, now: datetime, ended: Optional[Task] = None) -> Optional[Task]:
@@ -313,48 +286,66 @@ class Engine(Operations):
         self._in_hand, self._begun = self._stint.ahead.popleft(), begun
         return following
 
-    def _store_end(self, task: Task, begun: Task, ended: _Ended, claim: bool) -> _Worked:
+    def _store_end(self, hand: AttemptHand, begun: Task, ended: _Ended, claim: bool) -> _Worked:
         """Store what has ended, and in the same transaction claim what is next."""
         stint = self._stint
         following: List[Task] = []
         given_back = 0
         try:
             with self.store.transaction():
-                kept, changes = self._store_kept(), self._end_in_hand(task, ended, begun)
-                if not claim:
+                kept, changes = self._store_kept(), self._end_in_hand(hand, ended, begun)
+                # It took longer than was to be expected, so others come before what is ahead, or
+                # somebody has cancelled it.
+                if stint.ahead and (not claim or stint.is_over(ended[1])):
                     given_back = self._give_back_ahead()
-                elif not stint.ahead:
+                if claim and (given_back or not stint.ahead):
                     following = self._claim_inside()
         except StoreError:
             # The two failed together. A finish is never undone by a claim, so it goes alone.
             following, given_back = [], 0
             try:
                 with self.store.transaction():
-                    kept, changes = self._store_kept(), self._end_in_hand(task, ended, begun)
+                    kept, changes = self._store_kept(), self._end_in_hand(hand, ended, begun)
             except StoreError as error:
+                self._note_end(begun, ended)
                 return None, None, error
-        self._in_hand = self._begun = self._ended = None
+        self._in_hand = self._begun = self._ended = self._hand = None
         if self._logbook is not None:
             self._logbook.clear()
             stint.kept.clear()
+        if given_back:
+            stint.ahead.clear()
         if following:
             self._in_hand = stint.begin(following)
-        elif given_back:
-            stint.ahead.clear()
         elif stint.ahead and claim:
             self._begin_next(self.clock.now())
-        for _ in range(given_back):
+        for _ in range(given_back - len(following)):
             self.wake()
-        if (changes and task.lock is not None) or releases([*kept, *changes[1:]], self._in_hand):
-            # What waited for this lock, or this task, may be another worker's to run.
+        if self._concerns_others(hand.task, kept, changes):
             self.wake()
         if self._observer is not None:
-            self._settled, settled = [], self._settled
-            self._tell_all([*settled, *kept, *changes])
+            self._untold += [*kept, *changes]
         return self._in_hand, changes[0][1] if changes else None, None
 
-    def _end_in_hand(self, task: Task, ended: Tuple[Any, ...], begun: Task) -> List[Change]:
-        return self._end(task, after_attempt, ended, self._untold, begun.started_at)
+    def _concerns_others(self, ended: Task, kept: List[Change], changes: List[Change]) -> bool:
+        """Tell whether another worker, which sleeps, may have to know of an end."""
+        if releases([*kept, *changes[1:]], self._in_hand) or (changes and ended.lock is not None):
+            # What waited for this lock, or this task, may be another one's to run.
+            return True
+        following = self._in_hand
+        if following is None:
+            return False
+        # And this one has something else to do when it is to run again, or the next of a rate.
+        runs_again = bool(changes) and changes[0][1].state is TaskState.WAITING
+        return runs_again or following.rate_key is not None
+
+    def _note_end(self, begun: Task, ended: _Ended) -> None:
+        """Note what has returned and can not be stored now: if this worker dies, it is known."""
+        if self._logbook is not None and isinstance(ended[0], Returned):
+            self._logbook.note(begun, apply(begun, after_attempt(begun, *ended)))
+
+    def _end_in_hand(self, hand: AttemptHand, ended: _Ended, begun: Task) -> List[Change]:
+        return self._end(hand.task, after_attempt, ended, hand.untold, begun.started_at)
 
     def _store_kept(self) -> List[Change]:
         changes: List[Change] = []

@@ -370,7 +370,7 @@ class Operations:
         kind, after = _ended(task, decide, known, progress, began_at)
         if not self.store.swap(task, after):
             # Somebody may have asked for it to be cancelled.
-            again = self._look_again(task)
+            again = self.look_again(task)
             if again is None:
                 return []
             kind, after = _ended(again, decide, known, progress, began_at)
@@ -380,7 +380,7 @@ class Operations:
             changes += self._follow(after)
         return changes
 
-    def _look_again(self, task: Task) -> Optional[Task]:
+    def look_again(self, task: Task) -> Optional[Task]:
         """Return the task in hand as it is stored, unless it is in hand no more."""
         stored = self.store.get(task.id)
         if stored is None or (stored.worker, stored.attempt) != (task.worker, task.attempt):

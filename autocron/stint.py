@@ -47,7 +47,8 @@ class Stint:
         """Take note of how long an attempt took, which has begun at ``started_at``."""
         if task.started_at is None:
             return
-        name, seconds = task.name, (ended_at - task.started_at).total_seconds()
+        # It may have been set back meanwhile.
+        name, seconds = task.name, max(0.0, (ended_at - task.started_at).total_seconds())
         before = self._seconds.get(name)
         if before is not None and seconds < before:
             seconds = before + (seconds - before) * _FORGOTTEN_EACH_TIME

@@ -166,7 +166,7 @@ class DescribeARunningTask:
         engine = bench.engine()
         engine.tick()
         bench.engine().cancel(task.id)
-        assert engine.is_cancel_asked()
+        assert engine.hand.is_cancel_asked()
         bench.clock.advance(seconds=5)
         engine.let_go()
         ended = bench.task(task)
@@ -193,10 +193,10 @@ class DescribeARunningTask:
             bench.engine().reclaim("slow", charged=False)
             other = bench.engine("other")
             other.tick()
-            seen.append(slow.is_cancel_asked())
-            slow.tell_progress('[1, null, ""]')
+            seen.append(slow.hand.is_cancel_asked())
+            slow.hand.tell_progress('[1, null, ""]')
             bench.engine().cancel(task.id)
-            seen.append(slow.is_cancel_asked())
+            seen.append(slow.hand.is_cancel_asked())
 
         seen = []
         task = bench.call(long)
@@ -215,8 +215,8 @@ class DescribeARunningTask:
                 work(bench.engine("other"))
                 bench.clock.advance(days=365)
                 bench.engine().purge()
-                slow.tell_progress('[1, null, ""]')
-                seen.extend([bench.store.get(task.id), slow.is_cancel_asked()])
+                slow.hand.tell_progress('[1, null, ""]')
+                seen.extend([bench.store.get(task.id), slow.hand.is_cancel_asked()])
 
         seen = []
         task = bench.call(long)
@@ -344,8 +344,8 @@ class DescribeProgress:
     def it_is_stored_with_the_end_also_where_the_claim_beside_that_fails(self, bench):
         @bench.app.delay
         def long():
-            engine.tell_progress(dump_progress(1, 2, ""))
-            engine.tell_progress(dump_progress(2, 2, ""))  # so soon that it waits for the end
+            engine.hand.tell_progress(dump_progress(1, 2, ""))
+            engine.hand.tell_progress(dump_progress(2, 2, ""))  # so soon that it waits for the end
 
         bench.call(long)
         store = FailingStore(bench.store)
@@ -358,7 +358,7 @@ class DescribeProgress:
         @bench.app.delay
         def long():
             for done in range(4):
-                engine.tell_progress(dump_progress(done, None, ""))
+                engine.hand.tell_progress(dump_progress(done, None, ""))
                 bench.clock.advance(seconds=0.06)
                 seen.append(load_progress(bench.task(task).progress).done)
 
@@ -373,23 +373,24 @@ class DescribeProgress:
 
         @bench.app.delay
         def long():
-            told.append(engine.tell_progress(dump_progress(1, None, "")))
+            told.append(engine.hand.tell_progress(dump_progress(1, None, "")))
             bench.clock.advance(seconds=0.06)
-            told.append(engine.tell_progress(dump_progress(2, None, "")))
+            told.append(engine.hand.tell_progress(dump_progress(2, None, "")))
             bench.clock.advance(seconds=0.04)
             running.append(bench.task(task))
-            engine.keep_progress(running[0], lambda: None)
+            hands.append(engine.hand)
+            engine.hand.keep_progress(running[0], lambda: None)
             told.append(load_progress(bench.task(task).progress).done)
-            engine.keep_progress(running[0], lambda: dump_progress(2, None, ""))
+            engine.hand.keep_progress(running[0], lambda: dump_progress(2, None, ""))
             told.append(load_progress(bench.task(task).progress).done)
 
-        told, running = [], []
+        told, running, hands = [], [], []
         task = bench.call(long)
         engine = bench.engine()
         ended = work(engine)[0]
         assert told == [None, pytest.approx(0.04), 1, 2]
         assert (ended.state, ended.progress) == (TaskState.SUCCEEDED, dump_progress(2, None, ""))
-        engine.keep_progress(running[0], lambda: dump_progress(9, None, ""))
+        hands[0].keep_progress(running[0], lambda: dump_progress(9, None, ""))
         assert bench.task(task) == ended
 
     def it_begins_anew_with_each_attempt(self, app, session):
@@ -484,8 +485,7 @@ class DescribeABench:
     def it_has_an_engine_whose_hand_is_empty(self):
         bench = Bench()
         engine = bench.engine()
-        engine.tell_progress('[1, 2, ""]')
-        assert engine.is_cancel_asked() is False
+        assert engine.hand is None
         bench.store.close()
 
 

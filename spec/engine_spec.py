@@ -212,6 +212,45 @@ class DescribeAFinish:
         engine.share()
         assert bench.wakes.count == before + 1
 
+    def it_wakes_another_worker_for_what_is_due_while_it_has_something_else_to_do(
+        self, bench, note
+    ):
+        @bench.app.delay
+        def fail():
+            raise ValueError("no")
+
+        bench.call(fail, policy=Policy(retries=1, backoff_seconds=60.0))
+        bench.call(note, 1)
+        bench.call(note, 2, rate_key="k", policy=Policy(rate=Rate(1, 60.0)))
+        engine = bench.engine()
+        counts = [bench.wakes.count]
+        for _ in range(4):
+            engine.tick()
+            counts.append(bench.wakes.count)
+        # Of the next attempt, and of the next one of the rate; not where it will look itself.
+        assert [after - before for before, after in zip(counts, counts[1:])] == [0, 1, 1, 0]
+
+    def it_tells_of_an_end_also_if_it_can_not_look_what_is_next(self, bench, note):
+        store = FailingStore(bench.store)
+        task = bench.call(note, 1)
+        engine = bench.engine(store=store)
+        engine.tick()
+        store.failing = {"next_due_at"}
+        tick = engine.tick()
+        assert (tick.finished.id, tick.trouble) == (task.id, None)
+        assert tick.next_at == bench.clock.now()
+        with pytest.raises(StoreError):
+            engine.tick()
+
+    def it_wakes_another_worker_for_what_its_rate_holds_up(self, bench, note):
+        """Who is busy does not look when that is due."""
+        bench.call(note, 1, rate_key="k", policy=Policy(rate=Rate(1, 60.0)))
+        engine = bench.engine()
+        engine.tick()
+        before = bench.wakes.count
+        engine.share()
+        assert bench.wakes.count == before + 1
+
     def it_draws_the_delay_of_the_next_attempt(self, bench):
         @bench.app.delay
         def fail():

@@ -14,7 +14,8 @@ user notices that they are done sooner, and nothing else:
   once, if it has failed, or has told its progress. What waits for it is released then; it would be
   behind all of the stint anyway. If a task takes longer than it did, what has ended is stored, and
   what has not begun is given back, for others to run: some 50 ms later, unless it keeps the
-  interpreter for itself.
+  interpreter for itself, and else with its end. So what was called, cancelled or paused meanwhile
+  has its effect.
 - **A kill is told as it was.** A worker notes in its logbook what begins and ends. If it is killed
   amid a stint, what had ended has ended, with its result, and is not run again; only what was under
   way is charged; and what had not begun waits, as if it had never been claimed.
@@ -25,6 +26,7 @@ Who has no logbook (``run_pending()``, the simulator, workers on PostgreSQL) cla
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -342,12 +344,28 @@ class DescribeWhatHasEnded:
         engine.tick()
         assert yard.states(tasks) == [RUNNING] * 4
         engine.tick()
-        assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, RUNNING, RUNNING]
+        # The others might have to wait for as long again, so only the next one is claimed anew.
+        assert yard.states(tasks) == [SUCCEEDED, SUCCEEDED, RUNNING, WAITING]
         begins_at = yard.bench.clock.now()
         work(engine)
         assert [yard.bench.task(task).started_at for task in tasks[2:]] == [begins_at] * 2
+        assert [yard.bench.task(task).attempt for task in tasks] == [1] * 4
         assert yard.ran == [0, 1, 2, 3]
         assert yard.states(tasks) == [SUCCEEDED] * 4
+
+    def it_lets_what_has_come_or_changed_meanwhile_have_its_effect(self, yard):
+        engine, tasks = yard.in_stint(5)
+        urgent = []
+
+        def take_long():
+            yard.bench.clock.advance(timedelta(milliseconds=20))
+            assert yard.bench.engine().cancel(tasks[1].id)
+            urgent.extend(yard.calls("urgent", priority=5))
+
+        yard.plans[0] = take_long
+        work(engine)
+        assert yard.ran == [0, "urgent", 2, 3, 4]
+        assert yard.states(tasks)[1] is TaskState.CANCELLED
 
     def it_is_stored_at_once_if_it_has_failed(self, yard):
         engine, tasks = yard.in_stint(3)
@@ -364,7 +382,7 @@ class DescribeWhatHasEnded:
 
     def it_is_stored_at_once_if_it_has_told_its_progress(self, yard):
         engine, tasks = yard.in_stint(3)
-        yard.plans[0] = lambda: engine.tell_progress("half")
+        yard.plans[0] = lambda: engine.hand.tell_progress("half")
         engine.tick()
         assert yard.states(tasks) == [SUCCEEDED, RUNNING, RUNNING]
         assert yard.bench.task(tasks[0]).progress == "half"
@@ -501,6 +519,54 @@ class DescribeWhatHasEnded:
         yard.reclaim()
         assert (yard.states(tasks)[2], yard.bench.task(tasks[2]).deaths) == (WAITING, 0)
 
+    def it_is_known_to_have_returned_though_that_could_not_be_stored(self, yard):
+        store = FailingStore(yard.bench.store)
+        engine, tasks = yard.in_stint(3, store=store)
+        store.failing = {"transaction"}
+        yard.plans[0] = yard.takes(6)
+        assert engine.tick().trouble is not None
+        assert engine.tick().trouble is not None
+        store.failing = set()
+        yard.reclaim()
+        assert yard.states(tasks) == [SUCCEEDED, WAITING, WAITING]
+        assert [yard.bench.task(task).deaths for task in tasks] == [0, 0, 0]
+
+    def it_is_told_to_hooks_that_have_the_engine_settle(self, yard):
+        """As another thread does, which then must not wait for them."""
+        seen = []
+
+        def hear(kind, task):
+            if kind == "failed":
+                thread = Thread(target=engine.settle, daemon=True)
+                thread.start()
+                thread.join(60)
+                seen.append((thread.is_alive(), yard.states(tasks)))
+
+        def fail():
+            raise ValueError("no")
+
+        engine, tasks = yard.in_stint(4, observer=hear)
+        yard.plans[1] = fail
+        work(engine)
+        assert seen == [(False, [SUCCEEDED, TaskState.FAILED, RUNNING, WAITING])]
+        assert yard.ran == [0, 1, 2, 3]
+
+    def it_is_not_mixed_up_by_a_thread_that_it_has_left_behind(self, yard):
+        hands = []
+        engine, tasks = yard.in_stint(3)
+        yard.plans[0] = lambda: hands.append(engine.hand)
+        engine.tick()
+        yard.bench.engine().cancel(tasks[1].id)
+        assert hands[0].is_cancel_asked() is False
+        assert hands[0].tell_progress('"of the first"') is None
+        assert engine.in_hand.id == tasks[1].id
+        work(engine)
+        assert yard.ran == [0, 1, 2]
+        ended = [yard.bench.task(task) for task in tasks]
+        assert [task.state for task in ended] == [SUCCEEDED] * 3
+        assert [task.result for task in ended] == ["null", "1", "2"]
+        assert [task.progress for task in ended] == ['"of the first"', None, None]
+
     def it_does_not_count_if_its_worker_was_thought_dead(self, yard):
         engine, tasks = yard.in_stint(3)
         engine.tick()
@@ -621,6 +687,25 @@ class DescribeLeaving:
 
 
 class DescribeAKill:
+    @pytest.mark.parametrize("short", [0, 1, 2])
+    def it_is_told_as_it_was_though_an_entry_was_written_in_part(self, yard, monkeypatch, short):
+        """As on a disk that is full for a moment."""
+        engine, tasks = yard.in_stint(5)
+        write, writes = os.pwrite, []
+
+        def pwrite(descriptor, data, at):
+            writes.append(data)
+            return write(descriptor, data[:10] if len(writes) == short + 1 else data, at)
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        for _ in range(4):
+            engine.tick()
+        monkeypatch.undo()
+        yard.reclaim()
+        work(yard.worker("worker-2"))
+        assert sorted(yard.ran) == [0, 1, 2, 3, 4]
+        assert yard.states(tasks) == [SUCCEEDED] * 5
+
     def it_releases_what_waits_for_what_had_ended(self, yard):
         engine, _ = yard.in_stint(2)
         first, then = yard.before("first", group=False)
@@ -780,6 +865,17 @@ class DescribeTheLogbook:
             True,
         ]
         assert yard.logbooks("worker-1").begun == {(task.id, task.attempt)}
+
+    def it_has_nothing_of_earlier_stints(self, yard):
+        """An attempt that was handed back has the same number when it begins again."""
+        logbook = FileLogbook(yard.folder.logbook("worker-1"))
+        tasks = yard.calls(*range(5))
+        for task in tasks:
+            assert logbook.note(task)
+        logbook.clear()
+        assert yard.logbooks("worker-1").begun == set()
+        logbook.note(tasks[3])
+        assert yard.logbooks("worker-1").begun == {(tasks[3].id, 0)}
 
     def it_of_nobody_is_nothing(self, yard):
         assert yard.logbooks("nobody") is None

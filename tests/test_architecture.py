@@ -25,6 +25,7 @@ ARROWS = {
     # sequences
     "autocron.engine": {
         "autocron.core",
+        "autocron.hand",
         "autocron.housekeeping",
         "autocron.operations",
         "autocron.ports",
@@ -36,6 +37,7 @@ ARROWS = {
         "autocron.operations",
         "autocron.ports",
     },
+    "autocron.hand": {"autocron.core", "autocron.operations"},
     "autocron.stint": {"autocron.core"},
     "autocron.firing": {"autocron.core", "autocron.operations", "autocron.ports"},
     "autocron.operations": {

@@ -51,6 +51,10 @@ class Footing:
             _end_child(sys.exc_info()[1])
         if sys.getrecursionlimit() < self._recursion_limit:
             sys.setrecursionlimit(self._recursion_limit)
+        self.check_descriptors()
+
+    def check_descriptors(self) -> None:
+        """End this process if its descriptors were closed; for any thread, before it stores."""
         try:
             for each, kind in self._sockets:
                 if each.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) != kind:

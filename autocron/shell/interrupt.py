@@ -42,7 +42,10 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _HERE = (__file__, os.path.join(_SHELL, "steered.py"))
 _NOT_TO_BE_LEFT_HALF_DONE = (
     _SHELL,
-    *(os.path.join(_PACKAGE, name) for name in ("engine.py", "operations.py", "hooks.py")),
+    *(
+        os.path.join(_PACKAGE, name)
+        for name in ("engine.py", "hand.py", "operations.py", "hooks.py")
+    ),
     logging.__file__,
     os.path.join(os.path.dirname(logging.__file__), "handlers.py"),
     "<frozen importlib",

@@ -2,8 +2,8 @@
 
 A file beside its lock file. Each entry is written by one call of the system: then it is the
 kernel's, and outlives the process. Nobody waits for the disk: a power cut may take entries, and
-what is lost is run again. One that was cut off, or is left over from earlier stints, does no harm:
-each stands for itself, says which attempt it is about, and is true for ever.
+what is lost is run again. One that was cut off does no harm: each stands for itself, and says which
+attempt it is about.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from autocron.shell.rows import instant, microseconds
 
 # The length of what follows, and its checksum.
 _HEAD = struct.Struct("=LL")
+# Behind the last entry, so that what is left of earlier stints is not read as going on with it.
+_END = bytes(_HEAD.size)
 # More than this is not kept until the end of a stint.
 _MOST_BYTES = 1024 * 1024
 
@@ -54,17 +56,22 @@ class FileLogbook:
         if self._at + size > _MOST_BYTES:
             return False
         try:
-            written = os.pwrite(
-                self._descriptor, _HEAD.pack(len(entry), crc32(entry)) + entry, self._at
-            )
+            head = _HEAD.pack(len(entry), crc32(entry))
+            written = os.pwrite(self._descriptor, head + entry + _END, self._at)
         except OSError:
             return False
+        if written < size:
+            # The next one is written over it.
+            return False
         self._at += size
-        return written == size
+        return True
 
     def clear(self) -> None:
         """Take note that all that has ended is stored: entries begin anew."""
         self._at = 0
+        # What was handed back has the same number of an attempt when it begins again.
+        with suppress(OSError):
+            os.pwrite(self._descriptor, _END, 0)
 
 
 def logged(folder: RunFolder, worker: str) -> Optional[Logged]:

@@ -305,7 +305,10 @@ class Supervisor:
         self._orphans.watch(task for name, task in first.items() if name in others - lost)
         for name in {*self._folder.workers(), *self._folder.logbooks()}:
             path = self._folder.worker(name)
-            if name not in holders and not crew.knows(name) and holder(path) is None:
+            if name in holders or crew.knows(name) or holder(path) is not None:
+                continue
+            # One may have claimed something since, and died of it: what it noted is needed.
+            if not self._store.find(state=TaskState.RUNNING, worker=name, limit=1):
                 remove(path)
                 remove(self._folder.logbook(name))
         return holders

@@ -137,6 +137,7 @@ class Worker:
         self._hooks_told: List[str] = []
         self._news: Deque[Tuple[str, str]] = deque()
         self._was_woken = False
+        self._knows_of_later = False
         self._is_leaving = False
         self._unheard: List[Dict[str, Any]] = []
         self._engine: Optional[Engine] = None
@@ -155,7 +156,7 @@ class Worker:
             # Nobody has hired it, or ended it, so its supervisor was killed. That may hold its lock
             # for a moment longer; so it is not asked whether it does.
             if is_shared(self._folder.application):
-                launch_supervisor(self._database)
+                self._launch_supervisor()
             return
         if self._queues is not None:
             lock.note(",".join(self._queues))
@@ -218,6 +219,10 @@ class Worker:
         if self._footing is not None:
             self._footing.check()
 
+    def _check_descriptors(self) -> None:
+        if self._footing is not None:
+            self._footing.check_descriptors()
+
     def _hear_application(self) -> Optional[Application]:
         """Wait for what the supervisor says first; what it has said since is kept for the watch."""
         messages: List[Dict[str, Any]] = []
@@ -272,6 +277,7 @@ class Worker:
                 was_idle = False
             elif not self._is_leaving:
                 was_idle = True
+                self._knows_of_later = tick.next_at is not None
                 footing.restore()
                 if was_woken and not is_run and self._queues is not None:
                     # There is work, but in another queue; somebody else may be there for that.
@@ -280,6 +286,10 @@ class Worker:
                 self._sleep(self._idle_seconds(tick, feed))
 
     def _share(self, engine: Engine, feed: Feed) -> None:
+        if self._knows_of_later:
+            # It is busy when that is due, perhaps, so another one has to know of it.
+            engine.wake()
+            return
         try:
             feed.share(engine)
         except AutocronError as error:
@@ -355,6 +365,27 @@ class Worker:
 
     def _watch(self) -> None:
         """Wait for the word to leave, and see to it that this worker does."""
+        try:
+            self._await_word()
+        except Exception:
+            self._check_descriptors()
+            # Nobody would hear the word any more, so it is taken as said.
+            logger.exception("%s: a worker leaves", self._kind.shown)
+        self._leave()
+        # Wait out the grace; a second word changes nothing.
+        threading.Event().wait(self._terms.stop_grace)
+        try:
+            self._hand_back()
+            self._see_to_supervisor()
+        except Exception:
+            # Whoever comes next finds that this worker is gone, and takes back what it held.
+            logger.exception("%s: a worker has left something behind", self._kind.shown)
+        finally:
+            flush_output()
+            os._exit(0)
+
+    def _await_word(self) -> None:
+        """Wait for the word to leave, or for a reason to do so without."""
         must_hurry = self._heed(self._unheard)
         while not must_hurry:
             listened: List[Any] = [self._channel, self._signal_reader]
@@ -368,13 +399,6 @@ class Worker:
                 if not self._channel.is_open:
                     self._outlive_supervisor()
                     must_hurry = True
-        self._leave()
-        # Wait out the grace; a second word changes nothing.
-        threading.Event().wait(self._terms.stop_grace)
-        self._hand_back()
-        self._see_to_supervisor()
-        flush_output()
-        os._exit(0)
 
     def _pace(self, engine: Engine) -> None:
         """Have the other thread look at a stint, unless it does."""
@@ -402,6 +426,7 @@ class Worker:
 
     def _settle(self, waits: bool = True) -> None:
         if self._engine is not None:
+            self._check_descriptors()
             try:
                 self._engine.settle(waits)
             except AutocronError as error:
@@ -430,7 +455,7 @@ class Worker:
         is_shared_still = is_shared(self._folder.application)
         if is_shared_still:
             # Before leaving, which an idle worker does so soon that nothing would be started.
-            launch_supervisor(self._database)
+            self._launch_supervisor()
         self._leave()
         if is_shared_still:
             # The task in hand may take its time for as long as its application lives.
@@ -438,8 +463,18 @@ class Worker:
 
     def _see_to_supervisor(self) -> None:
         """Start one at last, if it was killed while it saw us leave and the application lives."""
-        if holder(self._folder.supervisor) is None and is_shared(self._folder.application):
+        try:
+            if holder(self._folder.supervisor) is None and is_shared(self._folder.application):
+                self._launch_supervisor()
+        except AutocronError as error:
+            logger.error("%s: %s", self._kind.shown, error)
+
+    def _launch_supervisor(self) -> None:
+        try:
             launch_supervisor(self._database)
+        except OSError as error:
+            # The next call of the application tries it, too.
+            logger.error("%s: no supervisor could be started: %s", self._kind.shown, error)
 
     def _leave(self) -> None:
         self._is_leaving = True
@@ -451,6 +486,7 @@ class Worker:
             os.write(self._stir_writer, b"!")
 
     def _hand_back(self) -> None:
+        self._check_descriptors()
         try:
             operations = Operations(
                 self._kind.store("normal"),

@@ -231,7 +231,7 @@ class TestShow:
         assert "3" in run(capsys, "shop.db", "--show", first.id)[1]
         running = shop.call("add", 1, 2)
         shop.engine.tick()
-        shop.engine.tell_progress('[1, 4, "reading"]')
+        shop.engine.hand.tell_progress('[1, 4, "reading"]')
         assert "25 %" in run(capsys, "shop.db", "--show", running.id)[1]
         assert shown(capsys, "--show", running.id)["task"]["progress"]["note"] == "reading"
 

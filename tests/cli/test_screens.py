@@ -206,7 +206,7 @@ class TestWatch:
     def test_shows_progress_as_a_bar(self, shop, command):
         shop.call("add", 1, 2)
         shop.engine.tick()
-        shop.engine.tell_progress('[3, 10, "rows"]')
+        shop.engine.hand.tell_progress('[3, 10, "rows"]')
         done = command("shop.db", "--tasks")
         assert "[###.......] 30 % (3 of 10) rows" in done.stdout
 

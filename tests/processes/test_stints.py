@@ -200,3 +200,96 @@ def test_the_list_of_workers_says_what_each_has_in_hand(world: World) -> None:
     assert worker["task"]["id"] == ids[at]
     world.open_gate("it")
     assert application.ask("results.get(60)") == list(range(COUNT))
+
+
+def test_a_thread_that_a_task_leaves_behind_mixes_nothing_up(world: World) -> None:
+    world.write(
+        "tasks.py",
+        f"""{SHORT}
+import threading
+
+@autocron.delay
+def leave_a_thread():
+    me = autocron.current_task()
+
+    def watch():
+        while not me.is_cancelled:
+            pass
+
+    threading.Thread(target=watch, daemon=True).start()
+""",
+    )
+    world.write_app("workers=1, durability='normal'")
+    application = world.application()
+    application.ask("[tasks.note(-1).get(60), tasks.leave_a_thread().get(60)]")
+    application.do(f"group = tasks.note.map(range({2 * COUNT}))")
+    assert application.ask("group.get(60)") == list(range(2 * COUNT))
+    assert how_often(world) == dict.fromkeys(range(2 * COUNT), 1)
+
+
+def test_who_closes_all_descriptors_has_its_worker_ended_and_no_file_is_written_to(
+    world: World,
+) -> None:
+    """What is behind it is stored meanwhile, by another thread."""
+    application = begun(world)
+    world.write(
+        "tasks.py",
+        f"""{SHORT}
+@autocron.delay
+def note_or_close(number, at):
+    mark("ran", number)
+    if number == at and not (HERE / "closed").exists():
+        (HERE / "closed").touch()
+        os.closerange(3, 256)
+        for name in range(60):
+            with open(HERE / f"own-{{name}}", "w") as file:
+                file.write("mine")
+                os.dup(file.fileno())
+        time.sleep(60)
+    return number
+""",
+    )
+    application.end()
+    world.await_end()
+    application = world.application()
+    world.store.put_paused("default", False)
+    application.ask("tasks.note_or_close(-1, 0).get(60)")
+    world.store.put_paused("default", True)
+    application.do("group = tasks.note_or_close.starmap([(n, 50) for n in range(100)])")
+    resume(world, application)
+    assert application.ask("group.get(60)") == list(range(100))
+    ran = how_often(world)
+    assert (ran.pop(50), *set(ran.values())) == (2, 1)
+    assert {path.read_text() for path in world.folder.glob("own-*")} <= {"mine"}
+    world.allows_tracebacks = True
+
+
+@pytest.mark.mostly_waits
+def test_a_worker_without_a_descriptor_left_ends_with_its_application(world: World) -> None:
+    world.write(
+        "tasks.py",
+        f"""{SHORT}
+import resource
+
+@autocron.delay
+def leak():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+    kept = []
+    try:
+        while True:
+            kept.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        os.close(kept.pop())
+    mark("leaked")
+    kept.append(os.open("/dev/null", os.O_RDONLY))
+    pass_gate("end")
+""",
+    )
+    world.write_app("workers=1")
+    application = world.application()
+    application.do("tasks.leak()")
+    world.await_marks("leaked")
+    world.kill(world.supervisor)
+    application.kill()
+    world.await_end()
+    world.allows_tracebacks = True

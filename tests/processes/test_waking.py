@@ -8,7 +8,7 @@ from typing import Dict, List
 
 import pytest
 
-from tests.processes.world import IS_LINUX, World, eventually
+from tests.processes.world import IS_LINUX, TASKS, World, eventually
 
 
 def test_a_lost_wake_up_only_delays_a_task(world: World) -> None:
@@ -80,6 +80,57 @@ def test_tasks_that_become_due_at_once_are_given_to_all_workers(world: World) ->
     assert len({mark.pid for mark in world.await_marks("begin", count=3)}) == 3
     for number in range(3):
         world.open_gate(str(number))
+
+
+# Longer than anything takes here, and shorter than a worker sleeps that nobody wakes: 30 seconds.
+_IN_TIME_SECONDS = 15.0
+
+
+@pytest.mark.mostly_waits
+def test_the_next_of_a_rate_is_begun_in_time_while_one_is_busy_with_the_first(world: World) -> None:
+    world.write(
+        "tasks.py",
+        f"{TASKS}\n@autocron.delay(rate='1/second')\n"
+        "def rated(number):\n    mark('rated', number)\n    number or pass_gate('end')\n",
+    )
+    world.write_app("workers=2")
+    application = world.application()
+    world.await_workers(count=2)
+    application.do("group = tasks.rated.map([0, 1])")
+    world.await_marks("rated", count=2)
+    world.open_gate("end")
+    application.ask("group.get(60)")
+    first, second = (world.task(each) for each in application.ask("[r.id for r in group]"))
+    assert first.started_at is not None
+    assert second.started_at is not None
+    assert (second.started_at - first.started_at).total_seconds() < _IN_TIME_SECONDS
+
+
+@pytest.mark.mostly_waits
+def test_a_retry_is_begun_in_time_while_its_worker_is_busy_with_another(world: World) -> None:
+    world.write(
+        "tasks.py",
+        f"{TASKS}\n@autocron.delay(retries=1, backoff=1)\ndef flaky():\n    mark('flaky')\n"
+        "    pass_gate('fail')\n    if autocron.current_task().is_last_attempt is False:\n"
+        "        raise ValueError('no')\n",
+    )
+    world.write_app("workers={'a,default': 1, 'b,default': 1}")
+    application = world.application()
+    world.await_workers(count=2)
+    pids = {
+        queue: application.ask(f"tasks.pid.options(queue={queue!r})().get(60)") for queue in "ab"
+    }
+    application.do("result = tasks.flaky()")
+    (begun,) = world.await_marks("flaky")
+    (own,) = (queue for queue, pid in pids.items() if pid == begun.pid)
+    application.do(f"long = tasks.hold.options(queue={own!r})('long')")
+    world.open_gate("fail")
+    world.await_marks("flaky", count=2)
+    world.open_gate("long")
+    application.ask("[result.get(60), long.get(60)]")
+    task = world.task(application.ask("result.id"))
+    assert task.started_at is not None
+    assert (task.started_at - task.run_at).total_seconds() < _IN_TIME_SECONDS
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="looks into /proc")
