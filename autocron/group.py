@@ -7,6 +7,7 @@ from typing import Any, Generator, Generic, Iterator, List, Optional, Protocol, 
 
 from autocron.core.progress import Progress
 from autocron.core.task import Task, TaskState
+from autocron.options import Duration
 from autocron.result import Source, TaskResult, pauses, wait_between
 
 R = TypeVar("R")
@@ -104,22 +105,24 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         self._refresh()
         return [result.result for result in self._tasks]
 
-    def wait(self, timeout: Optional[float] = None) -> bool:
+    def wait(self, timeout: Optional[Duration] = None) -> bool:
         """Wait until all have ended, whatever has come of them; see ``TaskResult.wait``.
 
         Arguments:
-            timeout: How many seconds to wait at most; None is for ever.
+            timeout: How many seconds to wait at most, or which timedelta; None is for ever, and
+                less than 0 is 0.
 
         Returns:
             Whether all have ended; False if the time is over, and the tasks go on.
         """
         return wait_between(self._pauses(timeout), timeout)
 
-    def get(self, timeout: Optional[float] = None) -> List[R]:
+    def get(self, timeout: Optional[Duration] = None) -> List[R]:
         """Wait until all have ended, and return what they returned, in order.
 
         Arguments:
-            timeout: How many seconds to wait at most; None is for ever.
+            timeout: How many seconds to wait at most, or which timedelta; None is for ever, and
+                less than 0 is 0.
 
         Raises:
             WaitTimeout: The time is over; the tasks go on.
@@ -139,7 +142,7 @@ class TaskGroup(Generic[R], Sequence[TaskResult[R]]):
         await pause_between(self._pauses(None), self._source.clock)
         return self.results
 
-    def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
+    def _pauses(self, timeout: Optional[Duration]) -> Generator[float, None, None]:
         what = f"a group of {len(self)} tasks"
         first = self._tasks[0].id if self._tasks else ""
         return pauses(self._source, first, lambda: self.is_ready, what, self._status, timeout)

@@ -240,6 +240,25 @@ def duration(name: str, value: object) -> float:
     return float(seconds)  # type: ignore[arg-type]
 
 
+def wait_seconds(timeout: object) -> Optional[float]:
+    """Return for how many seconds a caller waits at most, from 0 to 100 years; None is for ever.
+
+    Less than nothing is nothing: what is left until an instant, which may have passed.
+
+    Raises:
+        InvalidTask: It is no duration.
+    """
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    number = not isinstance(seconds, bool) and isinstance(seconds, (int, float))
+    if not number or seconds != seconds:
+        raise InvalidTask(
+            f"timeout: {timeout!r} is not a number of seconds, nor a timedelta; None waits for ever"
+        )
+    return float(min(max(seconds, 0.0), LONGEST_SECONDS))  # type: ignore[call-overload]
+
+
 def _number(name: str, value: object) -> float:
     number = not isinstance(value, bool) and isinstance(value, (int, float))
     if not number or not 0 <= value < float("inf"):  # type: ignore[operator]

@@ -22,8 +22,10 @@ from autocron.core.errors import (
     TaskFailed,
     WaitTimeout,
 )
+from autocron.core.outcome import in_words
 from autocron.core.progress import Progress, load_progress
 from autocron.core.task import Task, TaskState
+from autocron.options import Duration, wait_seconds
 
 if TYPE_CHECKING:
     from autocron.ports import Clock
@@ -180,12 +182,13 @@ class TaskResult(Generic[R]):
         value: R = self._source.load_result(task.result or "null")
         return value
 
-    def wait(self, timeout: Optional[float] = None) -> bool:
+    def wait(self, timeout: Optional[Duration] = None) -> bool:
         """Wait until the result is ready, whatever has come of the task.
 
         Arguments:
-            timeout: How many seconds to wait at most; None is for ever. In a test, where only
-                ``run_pending()`` would run it, it is over at once.
+            timeout: How many seconds to wait at most, or which timedelta; None is for ever, and
+                less than 0 is 0. In a test, where only ``run_pending()`` would run it, it is over
+                at once.
 
         Returns:
             Whether it is ready; False if the time is over, and the task goes on.
@@ -193,14 +196,16 @@ class TaskResult(Generic[R]):
         Raises:
             WaitTimeout: This is a test, and the wait would be for ever.
             ResultNotReady: The task waits for the end of the transaction in which this is called.
+            InvalidTask: The time is no duration.
         """
         return wait_between(self._pauses(timeout), timeout)
 
-    def get(self, timeout: Optional[float] = None) -> R:
+    def get(self, timeout: Optional[Duration] = None) -> R:
         """Wait until the result is ready and return it.
 
         Arguments:
-            timeout: How many seconds to wait at most; None is for ever.
+            timeout: How many seconds to wait at most, or which timedelta; None is for ever, and
+                less than 0 is 0.
 
         Returns:
             What the function returned.
@@ -209,6 +214,7 @@ class TaskResult(Generic[R]):
             WaitTimeout: The time is over; the task goes on. In a test, at once, since only
                 ``run_pending()`` would run it.
             ResultNotReady: The task waits for the end of the transaction in which this is called.
+            InvalidTask: The time is no duration.
             TaskFailed, TaskCancelled, ResultExpired: As for :attr:`result`.
         """
         for pause_seconds in self._pauses(timeout):
@@ -230,7 +236,7 @@ class TaskResult(Generic[R]):
         await pause_between(self._pauses(None), self._source.clock)
         return self.result
 
-    def _pauses(self, timeout: Optional[float]) -> Generator[float, None, None]:
+    def _pauses(self, timeout: Optional[Duration]) -> Generator[float, None, None]:
         return pauses(
             self._source,
             self.id,
@@ -285,7 +291,7 @@ def pauses(
     is_ready: Callable[[], bool],
     what: str,
     status: Callable[[], str],
-    timeout: Optional[float],
+    timeout: Optional[Duration],
 ) -> Generator[float, None, None]:
     """Yield how many seconds to pause, until a result is ready.
 
@@ -295,32 +301,34 @@ def pauses(
         is_ready: Tells whether it is.
         what: What it is, for messages.
         status: Tells in which state it is, for messages.
-        timeout: How many seconds to wait at most; None is for ever.
+        timeout: How many seconds to wait at most, or which timedelta; None is for ever.
 
     Raises:
         WaitTimeout: The time is over; or this is a test, where nobody else works.
         ResultNotReady: The task waits for the end of the transaction in which this is called.
+        InvalidTask: The time is no duration.
     """
+    seconds = wait_seconds(timeout)
     clock = source.clock
     began = clock.monotonic()
     pause_seconds = _FIRST_PAUSE_SECONDS
     while not is_ready():
         source.check_wait(task_id, what, status())
-        left = None if timeout is None else timeout - (clock.monotonic() - began)
-        if left is not None and left <= 0:
+        left = None if seconds is None else seconds - (clock.monotonic() - began)
+        if seconds is not None and left is not None and left <= 0:
             raise WaitTimeout(
-                f"{what} was not ready within {timeout} seconds; it goes on ({status()})"
+                f"{what} was not ready within {in_words(seconds)}; it goes on ({status()})"
             )
         yield pause_seconds if left is None else min(pause_seconds, left)
         pause_seconds = min(pause_seconds * 1.5, _LAST_PAUSE_SECONDS)
 
 
-def wait_between(pauses: Iterable[float], timeout: Optional[float]) -> bool:
+def wait_between(pauses: Iterable[float], timeout: Optional[Duration]) -> bool:
     """Sleep through the pauses of a result, and return whether it became ready within the time.
 
     Arguments:
         pauses: What :func:`pauses` yields.
-        timeout: The time in seconds that it was given; None is for ever.
+        timeout: The time that it was given; None is for ever.
 
     Raises:
         WaitTimeout: The wait would be for ever, in a test.

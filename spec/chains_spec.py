@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -244,9 +244,11 @@ class DescribeMap:
 
     def it_tells_whether_all_have_ended_in_time(self, session, fetch):
         group = fetch.map(["a", "bad"])
-        assert group.wait(timeout=60) is False
+        assert (group.wait(timeout=60), group.wait(timedelta(minutes=1))) == (False, False)
         session.run_pending(raise_errors=False)
         assert (group.wait(), group.wait(0)) == (True, True)
+        with pytest.raises(InvalidTask, match="timeout: '5' is not a number of seconds"):
+            group.get(timeout="5")
 
     def it_gives_back_what_is_unique_and_waits(self, session, fetch):
         one = fetch.options(unique="args")

@@ -10,7 +10,8 @@ more than 64 Mi characters as text, is a failure of the task; so it is in a work
 ``is_ready`` (true for a failed task too), ``is_waiting`` (true until it is ready, so also while the
 task runs), ``has_error``, ``error_message`` (``"ValueError: text"``), ``traceback`` and ``result``.
 ``wait(timeout)`` tells whether it is ready in time, ``get(timeout)`` and ``await`` wait for what
-the function returned, and ``cancel()`` takes the call back.
+the function returned, and ``cancel()`` takes the call back. The time to wait is a number of seconds
+or a timedelta; less than 0 is 0, as what is left of a time that is over, and None is for ever.
 
 **In an event loop** ``await result`` leaves the loop to others: no thread is made for it, and all
 that are awaited together are looked at 2,000 times a second at most. A coroutine function that is
@@ -22,13 +23,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
+from datetime import timedelta
 
 import pytest
 
 import autocron
 from autocron import testing
 from autocron.awaiting import pause_between
-from autocron.core.errors import ResultNotReady, TaskFailed, WaitTimeout
+from autocron.core.errors import InvalidTask, ResultNotReady, TaskFailed, WaitTimeout
 from autocron.result import TaskResult
 from autocron.shell.invoke import MAX_RESULT
 from spec.benches import work
@@ -376,6 +379,41 @@ class DescribeWaiting:
         assert slept == [0.001, 0.001]
         assert (result.wait(0), result.is_ready, result.wait()) == (False, False, True)
         assert (result.result, result.wait(0)) == (42, True)
+
+    @pytest.mark.parametrize(
+        ("timeout", "shown"),
+        [
+            (0, "0 seconds"),
+            (-1, "0 seconds"),
+            (timedelta(days=-1), "0 seconds"),
+            (0.001, "0.001 seconds"),
+            (1, "1 second"),
+            (timedelta(seconds=1.5), "1.5 seconds"),
+            (1234567, "1234567 seconds"),
+        ],
+    )
+    def it_waits_for_seconds_or_a_timedelta(self, bench, waiting, monkeypatch, timeout, shown):
+        result, _ = waiting
+        monkeypatch.setattr("time.sleep", lambda seconds: bench.clock.advance(days=15))
+        with pytest.raises(WaitTimeout, match=f"was not ready within {shown}; it goes on"):
+            result.get(timeout)
+        assert result.wait(timeout) is False
+
+    @pytest.mark.parametrize("timeout", [timedelta.max, float("inf"), 10**400])
+    def it_may_wait_for_longer_than_anything_takes(self, waiting, timeout):
+        result, _ = waiting
+        assert result.wait(timeout) is True
+
+    @pytest.mark.parametrize("timeout", ["5", True, float("nan"), [5]])
+    def it_refuses_to_wait_for_what_is_no_duration_ready_or_not(self, waiting, timeout):
+        result, _ = waiting
+        says = re.escape(f"timeout: {timeout!r} is not a number of seconds, nor a timedelta; None")
+        for _ in range(2):
+            with pytest.raises(InvalidTask, match=says):
+                result.get(timeout)
+            with pytest.raises(InvalidTask, match=says):
+                result.wait(timeout=timeout)
+            assert result.get() == 42
 
     def it_tells_that_a_cancelled_one_is_ready(self, waiting):
         result, _ = waiting

@@ -202,6 +202,8 @@ class DescribeWhatIsWorthAnotherAttempt:
             "TaskTimeout: it did not end within 2.5 seconds, nor when it was told to, so its "
             "worker was ended"
         )
+        one = after_timeout(running(1, timeout_seconds=1.0), NOW)
+        assert one.failure.error_message.startswith("TaskTimeout: it did not end within 1 second, ")
         kind = "autocron.core.errors:TaskTimeout"
         given_up = after_timeout(running(1, timeout_seconds=2.5, no_retry_on=(kind,)), NOW)
         assert given_up == Failed(event.failure, NOW)

@@ -62,7 +62,12 @@ ARROWS = {
         "autocron.schedule_options",
     },
     "autocron.dynamic": {"autocron.core", "autocron.schedule_options", "autocron.zones"},
-    "autocron.group": {"autocron.awaiting", "autocron.core", "autocron.result"},
+    "autocron.group": {
+        "autocron.awaiting",
+        "autocron.core",
+        "autocron.options",
+        "autocron.result",
+    },
     "autocron.delayed": {
         "autocron.core",
         "autocron.group",
@@ -72,7 +77,12 @@ ARROWS = {
     },
     "autocron.registry": {"autocron.core"},
     "autocron.zones": {"autocron.core"},
-    "autocron.result": {"autocron.awaiting", "autocron.core", "autocron.ports"},
+    "autocron.result": {
+        "autocron.awaiting",
+        "autocron.core",
+        "autocron.options",
+        "autocron.ports",
+    },
     "autocron.awaiting": {"autocron.ports"},
     "autocron.inplace": {
         "autocron.app",

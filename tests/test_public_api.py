@@ -191,7 +191,7 @@ one: int = report()
 result: TaskResult[int] = add(1, b=3)
 value: int = result.result
 same: int = result.get(timeout=5)
-in_time: bool = result.wait(timeout=5)
+in_time: bool = result.wait(timeout=5) and result.wait(timedelta(minutes=1))
 text: str = result.error_message + result.traceback + result.status + result.id
 flags: bool = result.is_ready or result.is_waiting or result.has_error or result.cancel()
 later: TaskResult[List[str]] = names.options(seconds=30)("x", count=2)

@@ -29,6 +29,11 @@ def kinds_of(kind: Type[BaseException]) -> Tuple[str, ...]:
     return tuple(f"{base.__module__}:{base.__qualname__}" for base in kind.__mro__[:-1])
 
 
+def in_words(seconds: float) -> str:
+    """Return a number of seconds as text: ``"1 second"``, ``"0.5 seconds"``."""
+    return f"{seconds:.15g} second{'' if seconds == 1 else 's'}"
+
+
 TIMEOUT_KINDS = kinds_of(TaskTimeout)
 
 
@@ -181,10 +186,10 @@ def after_timeout(task: Task, now: datetime, drawn: float = 0.0) -> Event:
     Returns:
         The event to apply to the task: that of a failure.
     """
+    within = in_words(task.policy.timeout_seconds)  # type: ignore[arg-type]
     failure = Failure(
         "TaskTimeout",
-        f"it did not end within {task.policy.timeout_seconds:g} seconds, nor when it was told to, "
-        "so its worker was ended",
+        f"it did not end within {within}, nor when it was told to, so its worker was ended",
     )
     return after_attempt(task, Raised(failure, TIMEOUT_KINDS), now, drawn)
 
