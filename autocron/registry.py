@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # The second is the name under which a process that multiprocessing spawns imports it.
 _MAINS = ("__main__", "__mp_main__")
+# inspect.CO_GENERATOR and CO_ASYNC_GENERATOR; who only decorates does without that module.
+_GENERATOR = 0x20 | 0x200
 
 
 class TaskFunction:
@@ -141,6 +143,12 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
         raise InvalidTask(
             f"@{decorator} can not take a lambda (in module {module}): a worker finds a task by "
             "its name, and a lambda has none; write it as a function with def"
+        )
+    if function.__code__.co_flags & _GENERATOR:
+        raise InvalidTask(
+            f"@{decorator} can not take the generator function {qualname} (in module {module}): a "
+            "call of it runs nothing of its body, and what it returns can not be stored; make it a "
+            "plain function that does the work, and returns a list if there is something to return"
         )
     is_in_class = "." in qualname.rpartition("<locals>.")[2]
     first = next(iter(_signature(function).parameters), None) if is_in_class else None

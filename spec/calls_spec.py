@@ -106,6 +106,14 @@ def _named_with_default(a, b=1, *, c=2): ...
 async def _coroutine(a, b=1): ...
 
 
+def _generator():
+    yield 1
+
+
+async def _async_generator():
+    yield 1
+
+
 @functools.wraps(_some)
 def _wrapper(*args, **kwargs): ...
 
@@ -163,6 +171,22 @@ class DescribeWhatCanBeDecorated:
         exec(f"class Shop:\n    def close({first}): ...", space)
         with pytest.raises(InvalidTask, match=rf"method Shop.close .*{first}.* can not be stored"):
             app.delay(space["Shop"].close)
+
+    @pytest.mark.parametrize("function", [_generator, _async_generator])
+    def it_refuses_a_generator_function_whose_body_no_call_would_run(self, app, function):
+        name = function.__name__
+        for decorator, decorate in (("@delay", app.delay), ("@cron", app.cron("0 2 * * *"))):
+            says = rf"{decorator} can not take the generator function {name} .* a plain function"
+            with pytest.raises(InvalidTask, match=says):
+                decorate(function)
+        assert (app.registry.all(), app.schedules) == ([], {})
+
+    def it_takes_a_function_that_uses_generators(self, app):
+        @app.delay
+        def pages():
+            return [page + 1 for page in _generator()]
+
+        assert pages().result == [2]
 
     def it_takes_a_static_method(self, app):
         class Shop:
