@@ -165,6 +165,7 @@ class App:
             InvalidSchedule: The schedule or an option can not be used, or would never fire.
             InvalidTask: What is decorated is no function that a worker could find.
         """
+        _refuse_unknown(InvalidSchedule, App.cron, unknown)
         expression = expression_of(
             crontab,
             {
@@ -178,7 +179,6 @@ class App:
             },
             at_start,
         )
-        _refuse_unknown(InvalidSchedule, App.cron, unknown)
         run = {
             "timeout": timeout,
             "retries": retries,

@@ -403,6 +403,8 @@ def unknown_option(name: str, of: str, known: Collection[str]) -> str:
     """
     import difflib  # only now: most applications never need it
 
-    near = difflib.get_close_matches(name, known, 1)
+    # minute= and retry= are minutes= and retries=, whatever else is as near.
+    plurals = [one for one in (f"{name}s", f"{name[:-1]}ies") if one in known]
+    near = plurals or difflib.get_close_matches(name, known, 1)
     meant = f"; did you mean {near[0]}=?" if near else ""
     return f"{name!r} is no option of {of}{meant} (there are: {', '.join(known)})"

@@ -136,7 +136,11 @@ class DescribeSchedule:
             ({"jitter": -1}, InvalidSchedule, "jitter: -1 is not a number of seconds"),
             ({"enabled": 1}, InvalidSchedule, "enabled: 1 is not True or False"),
             ({"retries": -1}, InvalidSchedule, "retries: -1 is not a whole number"),
-            ({"retry": 1}, InvalidSchedule, "'retry' is no option of schedule; did you mean ret"),
+            (
+                {"retry": 1},
+                InvalidSchedule,
+                "'retry' is no option of schedule; did you mean retries=",
+            ),
             ({"limit": 1}, InvalidSchedule, r"'limit' is no option of schedule \(there are: na"),
             (
                 {"mised": "all"},

@@ -93,6 +93,9 @@ class DescribeWhatIsRefused:
         ("given", "says"),
         [
             ({"retires": 3}, "'retires' is no option of delay; did you mean retries="),
+            ({"retry": 3}, "'retry' is no option of delay; did you mean retries="),
+            ({"minute": 3}, "'minute' is no option of delay; did you mean minutes="),
+            ({"expire": 3}, "'expire' is no option of delay; did you mean expires="),
             ({"priorty": 3}, "'priorty' is no option of delay; did you mean priority="),
             ({"zzz": 3}, r"'zzz' is no option of delay \(there are: weeks, days"),
             ({"minutes": 1, "schedule": datetime.now}, "schedule= and minutes= both say when"),

@@ -113,6 +113,8 @@ class DescribeTheSchedule:
         ("given", "says"),
         [
             ({}, "cron needs a schedule: a text such as"),
+            ({"minute": 3}, "'minute' is no option of cron; did you mean minutes="),
+            ({"day": 3}, "'day' is no option of cron; did you mean days="),
             ({"at_start": False}, "cron needs a schedule"),
             ({"at_start": 1}, "cron needs a schedule"),
             ({"crontab": "30 2 * * *", "hours": 2}, r"a cron text \('30 2 \* \* \*'\) and hours"),
