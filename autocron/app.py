@@ -42,7 +42,7 @@ from autocron.core.values import changed
 from autocron.delayed import Link, delayed_function
 from autocron.hooks import H, Hooks
 from autocron.options import Backoff, DelayOptions, unknown_option
-from autocron.registry import Registry, TaskFunction, task_function
+from autocron.registry import Registry, TaskFunction, name_of_task, task_function
 from autocron.schedule_options import RUN_OPTIONS, CronOptions, Field, cron_options, expression_of
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ class App:
         link = getattr(task, "_link", None)
         if isinstance(link, Link):
             return link
-        name = task_function(task, "delay").name
+        name = name_of_task("schedule()", task)
         rehearsal = self.rehearsal
         known = self.registry.get(name) if rehearsal is None else rehearsal.find(name)
         if not isinstance(known, TaskFunction):

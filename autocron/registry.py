@@ -168,6 +168,26 @@ def task_function(function: Any, decorator: str) -> TaskFunction:
     return TaskFunction(name, function, _unreachable(module, qualname))
 
 
+def name_of_task(what: str, given: Any, or_else: str = "") -> str:
+    """Return the name of a task function that was given to something of ours.
+
+    Arguments:
+        what: To what it was given, for messages.
+        given: The function, plain.
+        or_else: What else might have been given, for messages.
+
+    Raises:
+        InvalidTask: It can be no task function.
+    """
+    try:
+        return task_function(given, "delay").name
+    except InvalidTask:
+        raise InvalidTask(
+            f"{what}: {given!r} is no task function; expected a function that is decorated with "
+            f"@delay or @cron{or_else}"
+        ) from None
+
+
 def _class_hint(function: Any, decorator: str) -> str:
     if isinstance(function, (staticmethod, classmethod)):
         kind = type(function).__name__

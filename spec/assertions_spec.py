@@ -265,21 +265,25 @@ class DescribeAQuestionThatMakesNoSense:
     def it_is_an_unknown_task(self, session, send):
         def plain(): ...
 
-        for ask in (
-            session.enqueued,
-            session.assert_enqueued,
-            session.assert_not_enqueued,
-            session.runs,
-            session.crash_next,
-            lambda task: session.fail_next(task, ValueError),
-            lambda task: session.run_pending(tasks=task),
+        for what, ask in (
+            ("enqueued()", session.enqueued),
+            ("assert_enqueued()", session.assert_enqueued),
+            ("assert_not_enqueued()", session.assert_not_enqueued),
+            ("runs()", session.runs),
+            ("crash_next()", session.crash_next),
+            ("fail_next()", lambda task: session.fail_next(task, ValueError)),
+            ("tasks", lambda task: session.run_pending(tasks=task)),
         ):
-            with pytest.raises(InvalidTask, match=r"plain' is no task function.* such as .*send"):
+            called = re.escape(what)
+            says = rf"^{called}: '.*plain' is no task function of this.* such as .*send"
+            with pytest.raises(InvalidTask, match=says):
                 ask(plain)
-            with pytest.raises(InvalidTask, match=r"shop:sent' is no task function"):
+            with pytest.raises(InvalidTask, match=rf"^{called}: 'shop:sent' is no task function"):
                 ask("shop:sent")
-            with pytest.raises(InvalidTask, match=r"<lambda>|lambda"):
-                ask(lambda: None)
+            for thing in (lambda: None, print, 5):
+                says = rf"^{called}: {re.escape(repr(thing))} is no task function; expected a "
+                with pytest.raises(InvalidTask, match=says + "function that is decorated with @"):
+                    ask(thing)
 
     def it_names_the_function_of_that_name(self, session, send, other):
         with pytest.raises(InvalidTask, match=f"such as {re.escape(name_of(send))}$"):

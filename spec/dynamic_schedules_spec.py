@@ -15,6 +15,7 @@ once; and ``enabled``: False keeps it from firing, and once it is enabled again 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -159,6 +160,10 @@ class DescribeSchedule:
 
         with pytest.raises(InvalidTask, match="is no task function: decorate it with @"):
             app.schedule(plain, "0 * * * *")
+        for thing in (print, 5, "shop:report", lambda: None):
+            says = re.escape(f"schedule(): {thing!r} is no task function; expected a function that")
+            with pytest.raises(InvalidTask, match=f"^{says} is decorated with @delay or @cron$"):
+                app.schedule(thing, "0 * * * *")
 
     def it_refuses_the_name_of_a_schedule_in_the_code(self, app, session, report):
         @app.cron("0 2 * * *")

@@ -602,6 +602,10 @@ class DescribeBadInput:
     def it_is_refused_for_plain_functions(self, shop):
         with pytest.raises(AutocronError, match="is no task function of the default App"):
             simulate([shop.nightly], start="2024-01-01", days=1)
+        with pytest.raises(
+            AutocronError, match=r"^tasks: 5 is no task function; .*@delay or @cron"
+        ):
+            simulate([5], start="2024-01-01", days=1)
         with pytest.raises(AutocronError, match="is not decorated with @delay"):
             simulate(
                 shop, start="2024-01-01", days=1, enqueue=[("2024-01-01", shop.nightly)], tz="UTC"

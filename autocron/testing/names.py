@@ -11,6 +11,7 @@ from autocron.testing.runner import name_of
 
 
 def known_function(
+    what: str,
     task: Union[Callable[..., Any], str],
     find: Callable[[str], Union[TaskFunction, str]],
     functions: Callable[[], List[str]],
@@ -18,6 +19,7 @@ def known_function(
     """Return the task function that is meant by a function or a name.
 
     Arguments:
+        what: To what it was given, for messages.
         task: The function, decorated or plain, or its name ``"module:qualname"``.
         find: Returns the task function of a name, or a text saying why there is none.
         functions: Returns the names of all that are known.
@@ -25,12 +27,7 @@ def known_function(
     Raises:
         InvalidTask: There is none; the message names those that it could be.
     """
-    if not isinstance(task, str) and not callable(task):
-        raise InvalidTask(
-            f"{task!r} is no task function; expected a function that is decorated with @delay or "
-            '@cron, or its name "module:qualname"'
-        )
-    name = task if isinstance(task, str) else name_of(task)
+    name = task if isinstance(task, str) else name_of(task, what)
     known = find(name)
     if isinstance(known, TaskFunction):
         return known
@@ -38,6 +35,6 @@ def known_function(
     near = [other for other in names if other.rpartition(":")[2] == name.rpartition(":")[2]]
     near = near or difflib.get_close_matches(name, names) or names[:9]
     raise InvalidTask(
-        f"{name!r} is no task function of this application; expected one that is decorated with "
-        f"@delay or @cron, such as {', '.join(near) or '(there are none yet)'}"
+        f"{what}: {name!r} is no task function of this application; expected one that is decorated "
+        f"with @delay or @cron, such as {', '.join(near) or '(there are none yet)'}"
     )

@@ -77,8 +77,8 @@ class Place(Protocol):
         """Return the instant that is meant by a time."""
         ...
 
-    def known(self, task: TaskLike) -> TaskFunction:
-        """Return the task function that is meant."""
+    def known(self, what: str, task: TaskLike) -> TaskFunction:
+        """Return the task function that is meant; ``what`` is what was called."""
         ...
 
     def load_call(self, payload: str) -> Tuple[Tuple[Any, ...], Mapping[str, Any]]:
@@ -109,7 +109,7 @@ class Queue:
         Raises:
             InvalidTask: It is no task function.
         """
-        name = None if task is None else self._place.known(task).name
+        name = None if task is None else self._place.known("enqueued()", task).name
         return [self._entry(found) for found in self._look() if name in (None, found.name)]
 
     def assert_enqueued(
@@ -146,7 +146,7 @@ class Queue:
             InvalidTask: It is no task function.
         """
         __tracebackhide__ = True
-        known, wanted, shown = self._wanted(task, args, kwargs, at, within)
+        known, wanted, shown = self._wanted("assert_enqueued()", task, args, kwargs, at, within)
         if count is not None and (type(count) is not int or count < 0):
             raise AutocronError(f"count: {count!r} is not a whole number from 0 upwards")
         fitting = [entry for entry in self.enqueued(known.name) if wanted(entry)]
@@ -180,7 +180,9 @@ class Queue:
                 raise AutocronError("args, kwargs, at and within need a task to belong to")
             fitting, shown = self.enqueued(), "any task"
         else:
-            known, wanted, shown = self._wanted(task, args, kwargs, at, within)
+            known, wanted, shown = self._wanted(
+                "assert_not_enqueued()", task, args, kwargs, at, within
+            )
             fitting = [entry for entry in self.enqueued(known.name) if wanted(entry)]
         if fitting:
             raise QueueAssertionError(
@@ -224,6 +226,7 @@ class Queue:
 
     def _wanted(
         self,
+        what: str,
         task: TaskLike,
         args: Optional[Sequence[Any]],
         kwargs: Optional[Mapping[str, Any]],
@@ -231,7 +234,7 @@ class Queue:
         within: Union[timedelta, float, None],
     ) -> Tuple[TaskFunction, Callable[[Enqueued], bool], str]:
         """Return the function that is meant, which of its tasks are, and both as text."""
-        known = self._place.known(task)
+        known = self._place.known(what, task)
         call = None
         if args is not None or kwargs is not None:
             if isinstance(args, (str, bytes)):

@@ -13,7 +13,7 @@ from autocron.core.errors import RunawayTasks, TaskFailed
 from autocron.core.given import call_of
 from autocron.core.task import Task, TaskState
 from autocron.engine import Engine
-from autocron.registry import task_function
+from autocron.registry import name_of_task
 from autocron.testing.invoker import Attempt, RecordingInvoker
 from autocron.testing.plans import PlannedCrash, WorkerDied
 
@@ -104,20 +104,22 @@ class Report:
         Raises:
             InvalidTask: It can not be a task function.
         """
-        name = function if isinstance(function, str) else name_of(function)
+        name = function if isinstance(function, str) else name_of(function, "count()")
         return sum(run.name == name for run in self.runs)
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any], what: str = "name_of()") -> str:
     """Return the name under which the tasks of a function are stored.
 
     Arguments:
         function: The function, decorated or plain.
+        what: To what it was given, where a name could be given as well; for messages.
 
     Raises:
         InvalidTask: It can not be a task function.
     """
-    return task_function(getattr(function, "function", function), "delay").name
+    plain = getattr(function, "function", function)
+    return name_of_task(what, plain, ', or its name "module:qualname"')
 
 
 class Runner:

@@ -200,7 +200,7 @@ class Reader:
         Raises:
             AutocronError: It is none of the application's.
         """
-        name = given if isinstance(given, str) else name_of(given)
+        name = given if isinstance(given, str) else name_of(given, what)
         if name in self.functions:
             return name
         short = [known for known in self.functions if is_called(known, name)]
@@ -279,7 +279,7 @@ def _application(tasks: Any) -> Tuple[App, Dict[str, TaskFunction]]:
     if isinstance(tasks, ModuleType):
         return _of_module(tasks)
     functions = [tasks] if callable(tasks) else _list("tasks", tasks, "task functions")
-    names = [one if isinstance(one, str) else name_of(one) for one in functions]
+    names = [one if isinstance(one, str) else name_of(one, "tasks") for one in functions]
     found = {name: default_app.registry.get(name) for name in names}
     for name, known in found.items():
         if known is None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import (
     Any,
     Callable,
+    Iterable,
     List,
     Mapping,
     Optional,
@@ -85,7 +86,7 @@ class Session(Rehearsal, Queue):
             InvalidTask: It is no task function.
         """
         self.check_begun("runs()")
-        name = None if task is None else self.known(task).name
+        name = None if task is None else self.known("runs()", task).name
         return [run for run in self._runner.runs if name in (None, run.name)]
 
     # -- time ---------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Session(Rehearsal, Queue):
             AutocronError: It is no exception that a task could raise.
         """
         self.check_begun("fail_next()")
-        self._plans.fail(self.known(task).name, error, times)
+        self._plans.fail(self.known("fail_next()", task).name, error, times)
 
     def crash_next(self, task: TaskLike, *, after: bool = False, times: int = 1) -> None:
         """Let the worker die of the next attempt of a task function.
@@ -237,7 +238,7 @@ class Session(Rehearsal, Queue):
             AutocronError: ``times`` is no whole number from 1.
         """
         self.check_begun("crash_next()")
-        self._plans.crash(self.known(task).name, after, times)
+        self._plans.crash(self.known("crash_next()", task).name, after, times)
 
     def planned(self) -> List[str]:
         """Return what is planned to go wrong and has not yet, as texts."""
@@ -297,13 +298,13 @@ class Session(Rehearsal, Queue):
             return self._clock.instant(name, given)
         return instant_of(name, given, self.zone)
 
-    def known(self, task: TaskLike) -> TaskFunction:
-        """Return the task function that is meant.
+    def known(self, what: str, task: TaskLike) -> TaskFunction:
+        """Return the task function that is meant; ``what`` is what was called.
 
         Raises:
             InvalidTask: There is none; the message names what is known.
         """
-        return known_function(task, self.find, self.functions)
+        return known_function(what, task, self.find, self.functions)
 
     def load_call(self, payload: str) -> Tuple[Tuple[Any, ...], Mapping[str, Any]]:
         """Return the arguments of a stored call."""
@@ -347,8 +348,9 @@ class Session(Rehearsal, Queue):
     def _let_through(self, tasks: Tasks) -> None:
         """Let only the tasks of some functions be claimed."""
         if tasks is not None:
-            given = [tasks] if isinstance(tasks, str) or callable(tasks) else list(tasks)
-            names = frozenset(self.known(task).name for task in given)
+            several = isinstance(tasks, Iterable) and not isinstance(tasks, str)
+            given: Iterable[Any] = tasks if several else [tasks]  # type: ignore[assignment]
+            names = frozenset(self.known("tasks", task).name for task in given)
             self._engine_store = self._runner.engine.store = only(self._store, names)
 
     def _target(

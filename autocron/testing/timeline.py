@@ -304,7 +304,7 @@ def is_called(name: str, given: str) -> bool:
 def _name_of(task: Callable[..., Any]) -> str:
     from autocron.testing.runner import name_of
 
-    return name_of(task)
+    return name_of(task, "task")
 
 
 def _instant(at: datetime) -> str:
