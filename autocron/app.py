@@ -305,6 +305,12 @@ class App:
         _refuse_unknown(InvalidSchedule, App.schedule, set(run) - set(RUN_OPTIONS), RUN_OPTIONS)
         link = self._link(task)
         expression = cron.parse(crontab)
+        if not isinstance(args, (list, tuple)):
+            raise InvalidSchedule(
+                f"args: {args!r} is no list or tuple; for one argument: [{args!r}]"
+            )
+        if not isinstance(kwargs, (Mapping, type(None))):
+            raise InvalidSchedule(f"kwargs: {kwargs!r} is no dictionary of names and values")
         link.known.check_call(tuple(args), dict(kwargs or {}))
         payload = self.codec.dump_call(tuple(args), dict(kwargs or {}), link.known.parameters)
         options = cron_options(
@@ -339,9 +345,14 @@ class App:
             True if it was there.
 
         Raises:
-            InvalidSchedule: It stands in the code, where it is to be taken out.
+            InvalidSchedule: It stands in the code, where it is to be taken out; or it is no text.
             StartError: autocron was not started here.
         """
+        if not isinstance(name, str):
+            raise InvalidSchedule(
+                f"unschedule: {name!r} is no name of a schedule; expected the text that schedule() "
+                "returned"
+            )
         return self._database("unschedule").backend.remove_schedule(name)
 
     def list_schedules(self) -> List[ScheduleInfo]:
@@ -443,7 +454,7 @@ class App:
             StartError: autocron was not started here, so there is no database to look into.
         """
         service = self._database("get_result")
-        task = service.backend.get(task_id) if isinstance(task_id, str) else None
+        task = service.backend.get(_id("get_result", task_id))
         if task is None:
             raise TaskNotFound(
                 f"no task {task_id!r} is stored: there never was one, or its result has expired"
@@ -466,7 +477,7 @@ class App:
             StartError: autocron was not started here, so there is no database to look into.
         """
         service = self._database("get_group")
-        tasks = service.backend.list(group=group_id) if isinstance(group_id, str) else []
+        tasks = service.backend.list(group=_id("get_group", group_id))
         if not tasks:
             raise TaskNotFound(
                 f"no group {group_id!r} is stored: there never was one, or its results have expired"
@@ -701,6 +712,14 @@ class App:
         for known in self.registry.all():
             if known.unreachable is not None:
                 raise InvalidTask(known.unreachable)
+
+
+def _id(asking: str, given: object) -> str:
+    """Return the id of a task or group, or raise TaskNotFound for what is none."""
+    if isinstance(given, str):
+        return given
+    hint = ": give its .id" if hasattr(given, "id") else ""
+    raise TaskNotFound(f"{asking}: {given!r} is no id; expected the text of one{hint}")
 
 
 def _refuse_unknown(

@@ -230,9 +230,12 @@ class DescribeMap:
         session.run_pending()
         assert app.get_group(group.id).results == ["a", "b"]
         assert repr(group) == f"<TaskGroup {group.id} of 2 tasks>"
-        for unknown in ("task-99", None):
-            with pytest.raises(TaskNotFound, match=r"no group .* is stored"):
-                app.get_group(unknown)
+        with pytest.raises(TaskNotFound, match=r"no group 'task-99' is stored"):
+            app.get_group("task-99")
+        with pytest.raises(
+            TaskNotFound, match=r"get_group: <TaskGroup .* is no id.*: give its .id"
+        ):
+            app.get_group(group)
 
     def it_says_in_a_test_that_nobody_works_while_one_waits(self, session, fetch):
         with pytest.raises(

@@ -132,6 +132,9 @@ class DescribeSchedule:
             ({"name": 5}, InvalidSchedule, "name: 5 is no name"),
             ({"args": [1, 2]}, TypeError, "too many positional arguments"),
             ({"args": [object()]}, NotStorable, "customer"),
+            ({"args": 7}, InvalidSchedule, r"args: 7 is no list or tuple; for one argument: \[7\]"),
+            ({"args": "7"}, InvalidSchedule, r"args: '7' is no list or tuple; for one .*: \['7'\]"),
+            ({"kwargs": "a"}, InvalidSchedule, "kwargs: 'a' is no dictionary of names and values"),
             ({"tz": "Mars/Base"}, InvalidSchedule, "Mars/Base"),
             ({"missed": "never"}, InvalidSchedule, "missed: 'never' is not one of"),
             ({"jitter": -1}, InvalidSchedule, "jitter: -1 is not a number of seconds"),
@@ -197,6 +200,8 @@ class DescribeUnschedule:
         session.travel(hours=1)
         assert app.unschedule("ada's") is True
         assert app.unschedule("ada's") is False
+        with pytest.raises(InvalidSchedule, match="unschedule: 5 is no name of a schedule; expec"):
+            app.unschedule(5)
         session.travel(hours=2)
         assert len(ran) == 1
 

@@ -283,9 +283,14 @@ class DescribeATaskResult:
     def it_is_found_by_nothing_but_its_id(self, app, session, send):
         result = send("a")
         assert app.get_result(result.id).id == result.id
-        for unknown in ("", 5, None):
-            with pytest.raises(autocron.TaskNotFound):
-                app.get_result(unknown)
+        with pytest.raises(
+            autocron.TaskNotFound, match="no task '' is stored: there never was one"
+        ):
+            app.get_result("")
+        for thing, hint in ((5, ""), (None, ""), (result, ": give its .id")):
+            says = f"^get_result: {thing!r} is no id; expected the text of one{hint}$"
+            with pytest.raises(autocron.TaskNotFound, match=says):
+                app.get_result(thing)
 
 
 class DescribeACopy:
