@@ -343,6 +343,9 @@ class DescribeRefusals:
     @reboot            | expression   | 1  | '@reboot' has no next run; at_start=True is the way
     @Reboot            | expression   | 1  | '@Reboot' has no next run; at_start=True is the way
     ' @dayly'          | expression   | 2  | '@dayly' is no alias of cron; expected one of <aliases>
+    @dayly 5           | expression   | 1  | '@dayly' is no alias of cron; expected one of <aliases>
+    @every 5m          | expression   | 1  | '@every' is no alias of cron; every 5 minutes is '*/5 * * * *', every 2 hours '0 */2 * * *', and every 10 seconds '*/10 * * * * *'
+    @EVERY             | expression   | 1  | '@EVERY' is no alias of cron; every 5 minutes is '*/5 * * * *', every 2 hours '0 */2 * * *', and every 10 seconds '*/10 * * * * *'
     @daily 5           | expression   | 8  | '5' is too much; @daily stands alone
     '0 2 * * *\\n'     | day-of-week  | 10 | '\\n' separates nothing; expected blanks or tabs only
     '0\\xa02 * * *'    | minute       | 2  | '\\xa0' separates nothing; expected blanks or tabs only

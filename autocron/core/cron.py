@@ -281,6 +281,17 @@ def _never(expression: CronExpression) -> Tuple[Kind, str]:
 
 def _alias(text: str, pieces: List[Tuple[int, str]]) -> CronExpression:
     column, name = pieces[0]
+    meaning = ALIASES.get(name.lower())
+    if meaning is None:
+        problem = f"is no alias of cron; expected one of {' '.join(ALIASES)}"
+        if name.lower() == "@reboot":
+            problem = "has no next run; at_start=True is the way"
+        elif name.lower() == "@every":
+            problem = (
+                "is no alias of cron; every 5 minutes is '*/5 * * * *', every 2 hours "
+                "'0 */2 * * *', and every 10 seconds '*/10 * * * * *'"
+            )
+        _refuse(text, "expression", name, problem, column)
     if len(pieces) > 1:
         _refuse(
             text,
@@ -289,12 +300,6 @@ def _alias(text: str, pieces: List[Tuple[int, str]]) -> CronExpression:
             f"is too much; {_short(name)} stands alone",
             pieces[1][0],
         )
-    meaning = ALIASES.get(name.lower())
-    if meaning is None:
-        problem = f"is no alias of cron; expected one of {' '.join(ALIASES)}"
-        if name.lower() == "@reboot":
-            problem = "has no next run; at_start=True is the way"
-        _refuse(text, "expression", name, problem, column)
     return changed(parse(meaning), text=name)
 
 
