@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, Type, Union
 
 from autocron.core.errors import LONGEST_SECONDS, InvalidTask
-from autocron.core.outcome import kinds_of
+from autocron.core.outcome import in_words, kinds_of
 from autocron.core.policy import PLAIN, Policy
 from autocron.core.rate import parse_rate
 from autocron.core.task import DEFAULT_QUEUE, MAX_PRIORITY, MIN_PRIORITY
@@ -118,8 +118,8 @@ class DelayOptions:
             )
         if isinstance(self.expires, float) and self.expires <= self.delay_seconds:
             raise InvalidTask(
-                f"expires: {self.expires:g} seconds after the call is no later than it is due, "
-                f"{self.delay_seconds:g} seconds after it; it would never run"
+                f"expires: {in_words(self.expires)} after the call is no later than it is due, "
+                f"{in_words(self.delay_seconds)} after it; it would never run"
             )
 
     def moment(self, zone: tzinfo) -> Optional[datetime]:
@@ -202,9 +202,7 @@ def _with_unique(options: DelayOptions, given: Mapping[str, Any]) -> DelayOption
     if "unique_while" in given:
         scope = given["unique_while"]
         if scope not in ("waiting", "running"):
-            raise InvalidTask(
-                f'unique_while: {scope!r} is neither "waiting" nor "running" (waiting or running)'
-            )
+            raise InvalidTask(f'unique_while: {scope!r} is neither "waiting" nor "running"')
         changes["unique_running"] = scope == "running"
     if "unique_for" in given:
         changes["unique_seconds"] = duration("unique_for", given["unique_for"])
@@ -224,20 +222,31 @@ def check_moment(name: str, given: object) -> datetime:
     return given
 
 
-def duration(name: str, value: object) -> float:
+def duration(name: str, value: object, or_else: str = "") -> float:
     """Return a duration in seconds, more than none and up to 100 years.
+
+    Arguments:
+        name: The name of the option, for messages.
+        value: The duration.
+        or_else: What else might have been given, for messages.
 
     Raises:
         InvalidTask: It is none.
     """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    number = not isinstance(seconds, bool) and isinstance(seconds, (int, float))
-    if not number or not 0 < seconds <= LONGEST_SECONDS:  # type: ignore[operator]
+    seconds = _seconds(value)
+    if seconds is None or not 0 < seconds <= LONGEST_SECONDS:
         raise InvalidTask(
             f"{name}: {value!r} is not a number of seconds above 0 and up to 100 years, "
-            "nor such a timedelta"
+            f"nor such a timedelta{or_else}"
         )
-    return float(seconds)  # type: ignore[arg-type]
+    return float(seconds)
+
+
+def _seconds(value: object) -> Optional[float]:
+    """Return a duration in seconds, whatever its length; None if it is none."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    is_number = not isinstance(seconds, bool) and isinstance(seconds, (int, float))
+    return seconds if is_number and seconds == seconds else None  # type: ignore[return-value]
 
 
 def wait_seconds(timeout: object) -> Optional[float]:
@@ -250,13 +259,12 @@ def wait_seconds(timeout: object) -> Optional[float]:
     """
     if timeout is None:
         return None
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    number = not isinstance(seconds, bool) and isinstance(seconds, (int, float))
-    if not number or seconds != seconds:
+    seconds = _seconds(timeout)
+    if seconds is None:
         raise InvalidTask(
             f"timeout: {timeout!r} is not a number of seconds, nor a timedelta; None waits for ever"
         )
-    return float(min(max(seconds, 0.0), LONGEST_SECONDS))  # type: ignore[call-overload]
+    return float(min(max(seconds, 0.0), LONGEST_SECONDS))
 
 
 def _number(name: str, value: object) -> float:
@@ -277,20 +285,21 @@ def _whole(low: int, high: int) -> Callable[[str, object], int]:
 
 
 def _expires(name: str, value: object) -> Union[float, datetime]:
-    return value if isinstance(value, datetime) else duration(name, value)
+    if isinstance(value, datetime):
+        return value
+    return duration(name, value, ", nor a datetime")
 
 
 def _backoff(name: str, value: object) -> Optional[float]:
     if value == "exponential":
         return None
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    seconds = float("inf") if isinstance(value, str) else _number(name, value)
-    if seconds > LONGEST_SECONDS:
+    seconds = _seconds(value)
+    if seconds is None or not 0 <= seconds <= LONGEST_SECONDS:
         raise InvalidTask(
-            f"{name}: {value!r} is neither a number of seconds up to 100 years nor 'exponential'"
+            f"{name}: {value!r} is neither a number of seconds from 0 to 100 years, nor such a "
+            "timedelta, nor 'exponential'"
         )
-    return seconds
+    return float(seconds)
 
 
 def _exceptions(name: str, value: object) -> Tuple[str, ...]:
