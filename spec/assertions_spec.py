@@ -303,8 +303,14 @@ class DescribeAQuestionThatMakesNoSense:
             session.assert_not_enqueued(send, args=())
         with pytest.raises(TypeError, match="unexpected keyword argument 'cc'"):
             session.assert_not_enqueued(send, args=(1,), kwargs={"cc": 1})
-        with pytest.raises(AutocronError, match=r"expected a tuple: args=\('abc',\)"):
-            session.assert_not_enqueued(send, args="abc")
+        for args in ("abc", b"abc", 5):
+            says = re.escape(
+                f"args: {args!r} is no list or tuple; for one argument: args=({args!r},)"
+            )
+            with pytest.raises(AutocronError, match=says):
+                session.assert_not_enqueued(send, args=args)
+        with pytest.raises(AutocronError, match="kwargs: 5 is no dictionary of names and values"):
+            session.assert_enqueued(send, kwargs=5)
 
     @pytest.mark.parametrize(
         ("given", "says"),

@@ -115,6 +115,20 @@ class DescribeManualClock:
             go_back(clock)
         assert (clock.now(), clock.monotonic()) == (at("2026-03-01 00:00"), 0.0)
 
+    @pytest.mark.parametrize(
+        ("by", "units", "says"),
+        [
+            (5, {}, "5 is no timedelta"),
+            (None, {"hours": "1"}, "hours='1' is no number of hours"),
+            (None, {"days": 4e6}, "4000000 days, 0:00:00 later the range of times is over"),
+        ],
+    )
+    def it_does_not_pass_by_what_is_no_time(self, by, units, says):
+        clock = ManualClock("2026-03-01 00:00")
+        with pytest.raises(AutocronError, match=rf"^advance\(\): {says}"):
+            clock.advance(by, **units)
+        assert (clock.now(), clock.monotonic()) == (at("2026-03-01 00:00"), 0.0)
+
     @pytest.mark.parametrize("instant", ["2020-01-01", "2030-01-01"])
     def it_is_set_without_any_time_passing(self, instant):
         clock = ManualClock("2026-03-01 00:00")

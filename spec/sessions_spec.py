@@ -202,6 +202,12 @@ class DescribeASession:
         with pytest.raises(AutocronError, match="one clock, give one"):
             testing.session(now=NOW, clock=clock, app=app)
 
+    def it_refuses_what_is_no_clock_and_no_app(self, app):
+        with pytest.raises(AutocronError, match=r"clock: 5 is no clock; expected a testing.Manual"):
+            testing.session(clock=5, app=app)
+        with pytest.raises(AutocronError, match=r"app: 5 is no App; None is the default one"):
+            testing.session(app=5)
+
     def it_can_not_move_the_systems_clock(self, app):
         refused = pytest.raises(AutocronError, match=r"system's clock.*session\(now=")
         with testing.session(app=app) as session, refused:

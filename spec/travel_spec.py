@@ -311,8 +311,29 @@ class DescribeTimeThatCanNotBeMoved:
                     move(**given)
             with pytest.raises(AutocronError, match="to: 'tomorrow' is no instant"):
                 move(to="tomorrow")
-            with pytest.raises(TypeError, match="fortnights"):
-                move(fortnights=1)
+
+    @pytest.mark.parametrize(
+        ("by", "units", "says"),
+        [
+            (
+                (5,),
+                {},
+                "5 is no timedelta; expected one, or a number with its unit, such as hours=1",
+            ),
+            (("1h",), {}, "'1h' is no timedelta; expected one"),
+            ((), {"fortnights": 1}, "'fortnights' is no unit of time; expected one of weeks, days"),
+            ((), {"hours": "x"}, "hours='x' is no number of hours"),
+            ((), {"hours": True}, "hours=True is no number of hours"),
+            ((), {"hours": float("nan")}, "hours=nan is more than any time, or not a number"),
+            ((), {"days": 1e12}, r"days=1000000000000.0 is more than any time, or not a number"),
+        ],
+    )
+    def it_refuses_what_is_no_time_by_what_was_called(self, session, note, by, units, says):
+        note()
+        for name in ("travel", "jump", "advance"):
+            with pytest.raises(AutocronError, match=rf"^{name}\(\): {says}"):
+                getattr(session, name)(*by, **units)
+        assert (session.now(), session.runs()) == (at(NOW), [])
 
     def it_is_not_the_systems_clock(self, app):
         with testing.session(app=app) as session:

@@ -148,12 +148,19 @@ def session(
         The session.
 
     Raises:
-        AutocronError: ``now`` is no instant, or was given together with ``clock``; there is no such
-            engine.
+        AutocronError: ``now`` is no instant, or was given together with ``clock``; ``clock`` or
+            ``app`` is none; there is no such engine.
         InvalidSchedule: The zone is not known here.
     """
     if now is not None and clock is not None:
         raise AutocronError("now and clock were both given; a session has one clock, give one")
+    if clock is not None and not isinstance(clock, ManualClock):
+        raise AutocronError(
+            f"clock: {clock!r} is no clock; expected a testing.ManualClock(…), or give the time: "
+            'now="2026-03-28 12:00"'
+        )
+    if app is not None and not isinstance(app, App):
+        raise AutocronError(f"app: {app!r} is no App; None is the default one")
     its_app = default_app if app is None else app
     name = None if tz is None else _zone_name(tz)
     its_engine = _chosen_engine(engine)

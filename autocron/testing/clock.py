@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Optional, Union
+from typing import Mapping, Optional, Union
 
 from autocron import zones
 from autocron.core.errors import AutocronError
@@ -18,6 +18,7 @@ Instant = Union[datetime, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _BEGINNING = datetime(2024, 1, 1, tzinfo=timezone.utc)
+_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 # Below this a difference between two clocks is measurement and slewing.
 _STEP_SECONDS = 1.0
 
@@ -80,17 +81,20 @@ class ManualClock:
             The wall-clock time it is now.
 
         Raises:
-            AutocronError: The sum is negative: time does not go back. (Clocks do: ``set()``.)
+            AutocronError: The sum is negative: time does not go back. (Clocks do: ``set()``.) Or
+                what is given is no time.
         """
-        step = (by or timedelta(0)) + timedelta(
-            weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
-        )
+        given = (weeks, days, hours, minutes, seconds)
+        step = step_of("advance()", by, dict(zip(_UNITS, given)))
         if step < timedelta(0):
             raise AutocronError(
                 f"time can not pass by {step.total_seconds():g} seconds; expected 0 or more. To "
                 "set the wall clock back, as an administrator does, call set(instant)"
             )
-        self._now += step
+        try:
+            self._now += step
+        except OverflowError:
+            raise AutocronError(f"advance(): {step} later the range of times is over") from None
         self._elapsed += step
         return self._now
 
@@ -163,6 +167,36 @@ def instant_of(name: str, given: Instant, zone: tzinfo) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     return moment.astimezone(timezone.utc)
+
+
+def step_of(what: str, by: Optional[timedelta], units: Mapping[str, float]) -> timedelta:
+    """Return for how long a test lets time pass: the sum of what it gives.
+
+    Arguments:
+        what: What was called, for messages.
+        by: How long; None is nothing.
+        units: Numbers of weeks, days, hours, minutes and seconds.
+
+    Raises:
+        AutocronError: It is no time.
+    """
+    if by is not None and not isinstance(by, timedelta):
+        raise AutocronError(
+            f"{what}: {by!r} is no timedelta; expected one, or a number with its unit, such as "
+            "hours=1"
+        )
+    for name, number in units.items():
+        if name not in _UNITS:
+            raise AutocronError(
+                f"{what}: {name!r} is no unit of time; expected one of {', '.join(_UNITS)}"
+            )
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise AutocronError(f"{what}: {name}={number!r} is no number of {name}")
+    try:
+        return (by or timedelta(0)) + timedelta(**units)
+    except (OverflowError, ValueError):  # The latter of what is not a number.
+        given = ", ".join(f"{name}={number!r}" for name, number in units.items())
+        raise AutocronError(f"{what}: {given} is more than any time, or not a number") from None
 
 
 class FollowingClock:

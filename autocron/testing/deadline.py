@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Optional
 
 from autocron.core.errors import TaskTimeout
+from autocron.core.outcome import in_words
 from autocron.core.task import Task
 from autocron.ports import Clock
 
@@ -45,7 +46,7 @@ class Deadline:
         """
         seconds = self._seconds
         if seconds is not None and self._clock.monotonic() - self._began > seconds:
-            raise TaskTimeout(f"it did not end within {seconds:g} seconds")
+            raise TaskTimeout(f"it did not end within {in_words(seconds)}")
 
 
 def check_deadline() -> None:

@@ -237,8 +237,12 @@ class Queue:
         known = self._place.known(what, task)
         call = None
         if args is not None or kwargs is not None:
-            if isinstance(args, (str, bytes)):
-                raise AutocronError(f"args: {args!r} is a text; expected a tuple: args=({args!r},)")
+            if isinstance(args, (str, bytes)) or not isinstance(args, (Sequence, type(None))):
+                raise AutocronError(
+                    f"args: {args!r} is no list or tuple; for one argument: args=({args!r},)"
+                )
+            if not isinstance(kwargs, (Mapping, type(None))):
+                raise AutocronError(f"kwargs: {kwargs!r} is no dictionary of names and values")
             known.check_call(tuple(args or ()), dict(kwargs or {}))
             call = _received(known, tuple(args or ()), dict(kwargs or {}))
         instant = None if at is None or isinstance(at, timedelta) else self._place.instant("at", at)

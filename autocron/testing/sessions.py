@@ -23,7 +23,7 @@ from autocron.app import App
 from autocron.core.errors import AutocronError
 from autocron.core.task import Task, TaskState
 from autocron.registry import TaskFunction
-from autocron.testing.clock import FollowingClock, Instant, ManualClock, instant_of
+from autocron.testing.clock import FollowingClock, Instant, ManualClock, instant_of, step_of
 from autocron.testing.deadline import check_deadline
 from autocron.testing.explain import explain
 from autocron.testing.names import known_function
@@ -110,7 +110,7 @@ class Session(Rehearsal, Queue):
             AutocronError: This session is on the system's clock, or time would go back.
             TaskTimeout: A task has called this, and its ``timeout`` is over.
         """
-        now = self._manual("advance()").advance(by, **units)
+        now = self._manual("advance()").advance(step_of("advance()", by, units))
         check_deadline()
         return now
 
@@ -367,7 +367,7 @@ class Session(Rehearsal, Queue):
                 "hours=1 and the like"
             )
         if to is None:
-            return ManualClock(clock.now()).advance(by, **units)
+            return ManualClock(clock.now()).advance(step_of(what, by, units))
         target = self.instant("until" if "until" in what else "to", to)
         if target < clock.now():
             raise AutocronError(
