@@ -603,9 +603,19 @@ class App:
             InvalidTask: A task function is where no worker can find it.
         """
         _refuse_unknown(StartError, App.start, unknown)
+        terms = {
+            "max_tasks_per_worker": max_tasks_per_worker,
+            "max_memory_mb": max_memory_mb,
+            "stop_grace": stop_grace,
+        }
         with self._starting:
             rehearsal = self.rehearsal
             if rehearsal is not None:
+                # Nothing is started, but what could not be is to be found by the test.
+                if sys.platform != "win32":
+                    from autocron.shell.service import _check_options
+
+                    _check_options(workers, serializer, durability, terms)
                 zone = None if tz is None else zones.zone_name(tz)
                 rehearsal.start(database, zone, serializer)
                 return False
@@ -629,11 +639,7 @@ class App:
                 tz=None if tz is None else zones.zone_name(tz),
                 serializer=serializer,
                 durability=durability,
-                terms={
-                    "max_tasks_per_worker": max_tasks_per_worker,
-                    "max_memory_mb": max_memory_mb,
-                    "stop_grace": stop_grace,
-                },
+                terms=terms,
             )
             return self._served is not None and self._served.is_serving
 

@@ -649,6 +649,25 @@ class DescribeTheStartOfAnApplication:
         ):
             app.start("project.db", worker=2)
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="start() looks at none of these there")
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            ({"workers": -1}, "workers: -1 is not a whole number from 0"),
+            ({"serializer": "yaml"}, "serializer: 'yaml' is not one of json, pickle"),
+            ({"durability": "some"}, "durability: 'some' is not one of full, normal"),
+            ({"stop_grace": -1}, "stop.grace: -1 is not"),
+            ({"max_memory_mb": "much"}, "max.memory.mb: 'much' is not"),
+            ({"max_tasks_per_worker": 1.5}, "max.tasks.per.worker: 1.5 is not"),
+        ],
+    )
+    def it_refuses_an_option_that_nothing_could_be_started_with(self, session, app, given, says):
+        with pytest.raises(autocron.StartError, match=says):
+            app.start("project.db", tz="+02:00", **given)
+        assert (app.serializer, app.default_zone) == ("json", None)
+        good = {"workers": {"default": 2, "mail,bulk": 1}, "durability": "normal", "stop_grace": 9}
+        assert app.start("project.db", **good) is False
+
     def it_refuses_a_zone_that_is_not_known(self, session, app):
         with pytest.raises(autocron.InvalidSchedule, match="Mars"):
             app.start("project.db", tz="Mars/Olympus_Mons")
