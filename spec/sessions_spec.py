@@ -3,7 +3,8 @@
 Importing ``autocron.testing`` says "this is a test". From then on the calls of the default App go
 to a *session*: a database in memory, and a clock. ``autocron.start()`` starts nothing, says so in
 one log line (a warning where neither pytest nor unittest is loaded, so that nothing seems to test),
-and returns False; it only takes over the application's zone and serializer.
+and returns False; it only takes over the application's zone and serializer, and refuses what it
+would refuse in production.
 ``stop()`` does nothing. So ``run_pending()`` needs no set-up. Since functions run in this process,
 they may be decorated anywhere, also inside a test.
 
