@@ -15,7 +15,8 @@ HOME_FOLDER = ".autocron"
 def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = True) -> str:
     """Tell where the database of a name is.
 
-    A relative name, folders included, lies in ``~/.autocron``; an absolute path is taken as it is.
+    A relative name, folders included, lies in ``~/.autocron``; an absolute path is taken as it is,
+    and so is one that begins with ``~/``, as in a shell.
     Of a URL this is its local name, see :mod:`autocron.shell.remote`.
 
     Arguments:
@@ -34,13 +35,21 @@ def database_path(name: Union[str, os.PathLike[str]], *, make_folder: bool = Tru
     if is_url(text):
         # It may hold a password: no message but its own has a word of it.
         text = local_name(text)
-    if not text.strip() or "\0" in text or text.endswith("/"):
+    if not text.strip() or "\0" in text or text.endswith("/") or text == "~":
         raise StartError(f"database: {text!r} is no file name; expected one such as 'project.db'")
     if text == ":memory:":
         raise StartError(
             "database: workers are other processes and can not see ':memory:'; give a file name, "
             "or in a test use autocron.testing"
         )
+    if text.startswith("~") and "/" in text:
+        # What a shell makes of it, so that code and command line mean the same file.
+        given, text = text, os.path.expanduser(text)
+        if text == given:
+            raise StartError(
+                f"database: {text!r} begins with the home folder of nobody who is known here; give "
+                "an absolute path"
+            )
     if os.path.isabs(text):
         folder = os.path.dirname(text)
         if not os.path.isdir(folder):
