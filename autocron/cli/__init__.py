@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Callable, List, Mapping, Optional, Sequence
 
-from autocron.cli.arguments import UsageError
+from autocron.cli.arguments import UsageError, did_you_mean
 from autocron.core.errors import AutocronError, StartError
 
 BAD_USE, WENT_WRONG, INTERRUPTED = 2, 1, 130
@@ -64,11 +64,22 @@ def _run(words: List[str]) -> int:
             "a database or a command is missing: try 'autocron demo', 'autocron project.db' or "
             "'autocron --help'"
         )
+    if words[0] == "help":
+        words = _meant_by_help(words[1:])
     command = commands().get(words[0])
     try:
         return _admin(words) if command is None else command(words[1:])
     except SystemExit as done:  # argparse has shown the help or the version
         return done.code if isinstance(done.code, int) else 0
+
+
+def _meant_by_help(words: List[str]) -> List[str]:
+    if not words or words[0] in ("help", "-h", "--help"):
+        return ["--help"]
+    if words[0] not in commands():
+        meant = did_you_mean(words[0], commands())
+        raise UsageError(f"there is no command {words[0]!r}{meant} (see autocron --help)")
+    return [words[0], "--help"]
 
 
 def _explain(words: List[str]) -> int:

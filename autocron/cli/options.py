@@ -36,7 +36,13 @@ _ALONE = ("watch", "json", "limit", "thorough", "kill", "delete_database", "yes"
 _KEEPERS = {"backup": backing_up, "verify": verifying, "move_to": moving, "migrate": migrating}
 _SETTERS = tuple(f"set_{name}" for name in (*NAMES, "defaults"))
 
-_USAGE = "autocron DATABASE [options]\n       autocron demo\n       autocron explain EXPRESSION"
+_USAGE = """\
+autocron DATABASE [options]
+       autocron demo
+       autocron explain EXPRESSION
+       autocron next MODULE[:FUNCTION]
+       autocron simulate MODULE[:APP]
+       autocron check MODULE[:APP]..."""
 _ABOUT = """\
 Look at a database of autocron, do something to its tasks, queues and schedules,
 set its settings, delete it. Without options it shows the information of --info.
@@ -44,7 +50,12 @@ set its settings, delete it. Without options it shows the information of --info.
 commands:
   autocron demo         show real workers at work, for a few seconds
   autocron explain      say in English what a cron expression means, and when it
-                        runs next (a database of such a name is written ./demo)
+                        runs next
+  autocron next         show when the tasks of a module run next
+  autocron simulate     play a module's schedules, and show them as a timeline
+  autocron check        find what is wrong with the tasks of a module
+  autocron help         show this, or the help of a command: autocron help check
+(a database of such a name is written ./demo)
 """
 _DATABASE = "a name such as project.db, which is kept in ~/.autocron, or an absolute path"
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import autocron
-from autocron.cli import main
+from autocron.cli import commands, main
 
 
 def run(capsys, *words):
@@ -70,6 +70,8 @@ def run(capsys, *words):
         (("simulate",), "the following arguments are required: MODULE"),
         (("check",), "the following arguments are required: MODULE"),
         (("demo", "--fast"), "there is no option --fast (see autocron demo --help)"),
+        (("help", "me"), "there is no command 'me' (see autocron --help)"),
+        (("help", "chekc"), "there is no command 'chekc'; did you mean check? (see autocron"),
         (("explain",), "an expression is missing"),
         (("explain", "* * * * *", "-n", "0"), "-n: '0' is not a whole number from 1 to 10000"),
         ((":memory:",), "database: workers are other processes"),
@@ -90,13 +92,19 @@ def test_help_and_version(home, capsys):
     code, out, err = run(capsys, "--help")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    for option in ("--info", "--set-autocron-lock", "--delete-database", "demo", "explain"):
+    for option in ("--info", "--set-autocron-lock", "--delete-database"):
         assert option in out
-    assert run(capsys, "-h") == (code, out, err)
+    usage, _, described = out.partition("commands:\n")
+    for name in commands():
+        assert f"       autocron {name} " in usage or f"       autocron {name}\n" in usage
+        assert f"\n  autocron {name} " in f"\n{described}"
+    for words in (("-h",), ("help",)):
+        assert run(capsys, *words) == (code, out, err)
     assert run(capsys, "--version") == (0, f"autocron {autocron.__version__}\n", "")
-    for command in ("demo", "explain"):
+    for command in commands():
         code, out, err = run(capsys, command, "--help")
         assert (code, err) == (0, "")
+        assert run(capsys, "help", command) == (code, out, err)
         assert out.startswith(f"usage: autocron {command}")
 
 
