@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from datetime import datetime, timezone, tzinfo
 from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence, Tuple
@@ -66,6 +67,28 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def check_module(word: str, prefix: str = "") -> None:
+    """Check the name of a module, or ``MODULE:NAME``, before it is imported.
+
+    Arguments:
+        word: What was given; often it is the name of a file.
+        prefix: The option that was given it, for the message: ``"--run: "``.
+
+    Raises:
+        UsageError: It can be no such name.
+    """
+    if not _is_module(word):
+        meant = os.path.normpath(re.sub(r"\.py$", "", word)).replace(os.sep, ".")
+        hint = f"; did you mean {meant}?" if _is_module(meant) else ""
+        raise UsageError(f"{prefix}{word!r} is no name of a module, such as shop.tasks{hint}")
+
+
+def _is_module(word: str) -> bool:
+    module, colon, name = word.partition(":")
+    names = [*module.split("."), *([name] if colon else [])]
+    return not module.endswith(".py") and all(one.isidentifier() for one in names)
 
 
 def whole_number(smallest: int, largest: int) -> Callable[[str], int]:

@@ -7,7 +7,7 @@ import inspect
 import sys
 from typing import Any, Iterator, List, Tuple
 
-from autocron.cli.arguments import Parser
+from autocron.cli.arguments import Parser, check_module
 from autocron.cli.formatting import Screen
 from autocron.cli.modules import Broken, read_tasks
 from autocron.core.arguments import dump_call
@@ -45,6 +45,8 @@ def run(words: List[str]) -> int:
     findings: List[str] = []
     warnings: List[str] = []
     functions = schedules = 0
+    for module in options.modules:
+        check_module(module)
     for module in options.modules:
         try:
             reader, slips = read_tasks(module)

@@ -14,6 +14,7 @@ from autocron.cli.arguments import (
     Parser,
     UsageError,
     add_runs_options,
+    check_module,
     did_you_mean,
     read_after,
     read_zone,
@@ -58,6 +59,7 @@ def run(words: List[str]) -> int:
     parser.add_argument("module", metavar="MODULE[:FUNCTION]", help="where the tasks are")
     add_runs_options(parser, ZONE_OF_SCHEDULES)
     options = parser.read(words)
+    check_module(options.module)
     if options.tz is not None:
         read_zone(options.tz)
     module, _, function = options.module.partition(":")

@@ -7,7 +7,7 @@ import os
 from typing import Dict, List, Optional, Tuple
 
 from autocron import zones
-from autocron.cli.arguments import UsageError, asks_for, read_zone
+from autocron.cli.arguments import UsageError, asks_for, check_module, read_zone
 from autocron.core.task import ALL_QUEUES
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers, parse_workers
 
@@ -82,11 +82,8 @@ def _modules(words: List[str]) -> Tuple[List[str], Optional[str]]:
     modules: List[str] = []
     apps: List[str] = []
     for word in words:
-        module, colon, attribute = word.partition(":")
-        names = [*module.split("."), *([attribute] if colon else [])]
-        if module.endswith(".py") or not all(name.isidentifier() for name in names):
-            raise UsageError(f"--run: {word!r} is no name of a module, such as shop.tasks")
-        (apps if colon else modules).append(word)
+        check_module(word, "--run: ")
+        (apps if ":" in word else modules).append(word)
     if len(set(apps)) > 1:
         raise UsageError(f"--run: {apps[0]} and {apps[1]}: one database is for one App")
     return modules, apps[0] if apps else None

@@ -13,6 +13,7 @@ from autocron.cli.arguments import (
     ZONE_OF_SCHEDULES,
     Parser,
     UsageError,
+    check_module,
     read_seconds,
     whole_number,
 )
@@ -34,6 +35,7 @@ examples:
 """
 
 _PLAIN_WIDTH = 100
+_MOST_DAYS = 36600
 
 
 def run(words: List[str]) -> int:
@@ -80,6 +82,9 @@ def run(words: List[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--html", metavar="FILE", help="write a page with a picture")
     options = parser.read(words)
+    check_module(options.module)
+    if options.html is not None:
+        _check_page(options.html)
     if options.days is not None and options.end is not None:
         raise UsageError("--days and --to both say how long; give one of them")
     try:
@@ -90,8 +95,7 @@ def run(words: List[str]) -> int:
         raise UsageError(_as_written(str(error))) from error
     screen = Screen(sys.stdout)
     if options.html is not None:
-        with open(options.html, "w", encoding="utf-8") as file:
-            file.write(timeline.to_html())
+        _write_page(options.html, timeline.to_html())
     if options.json:
         print(timeline.to_json())
         return 0
@@ -101,6 +105,28 @@ def run(words: List[str]) -> int:
         screen.say()
         screen.say(f"The page is in {os.path.abspath(options.html)}")
     return 0
+
+
+def _check_page(path: str) -> None:
+    """Refuse a file that can not be written, since playing may take long."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.basename(path) or os.path.isdir(path):
+        raise UsageError(f"--html: {path!r} is no name of a file, such as report.html")
+    if not os.path.isdir(folder):
+        raise UsageError(
+            f"--html: there is no folder {folder!r} for {path!r}; create it, or give a file in one "
+            "that exists"
+        )
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise UsageError(f"--html: {path!r} can not be written; give a file that can")
+
+
+def _write_page(path: str, page: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
+    except OSError as error:
+        raise AutocronError(f"--html: {path!r} can not be written: {error.strerror}") from None
 
 
 def _play(options: Any) -> Any:
@@ -144,10 +170,10 @@ def _days(word: str) -> float:
         days = float(word)
     except ValueError:
         days = 0.0
-    if not 0 < days <= 36600:
-        import argparse
-
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number of days above 0")
+    if not 0 < days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"{word!r} is not a number of days above 0, up to {_MOST_DAYS}"
+        )
     return days
 
 

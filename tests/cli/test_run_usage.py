@@ -11,7 +11,7 @@ from autocron.cli import main
     ("words", "expected"),
     [
         (("--run",), "--run: name the modules in which the tasks live"),
-        (("--run", "shop.py"), "--run: 'shop.py' is no name of a module, such as shop.tasks"),
+        (("--run", "shop.py"), "--run: 'shop.py' is no name of a module, such as shop.tasks; did "),
         (("--run", "shop/tasks"), "--run: 'shop/tasks' is no name of a module"),
         (("--run", "shop:"), "--run: 'shop:' is no name of a module"),
         (("--run", ""), "--run: '' is no name of a module"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import textwrap
@@ -134,7 +135,24 @@ class TestSimulate:
             (("no_such_module",), 1, "can not import no_such_module: ModuleNotFoundError"),
             (("json",), 2, "module 'json' has no task functions"),
             (("shop_four", "--from", "soon"), 2, "--from: 'soon' is no instant"),
-            (("shop_four", "--days", "0"), 2, "'0' is not a number of days above 0"),
+            (
+                ("shop_four.py",),
+                2,
+                "no name of a module, such as shop.tasks; did you mean shop_four?",
+            ),
+            (("shop_four", "--days", "0"), 2, "'0' is not a number of days above 0, up to 36600"),
+            (
+                ("shop_four", "--days", "36601"),
+                2,
+                "'36601' is not a number of days above 0, up to ",
+            ),
+            (("shop_four", "--html", "none/x.html"), 2, "/none' for 'none/x.html'; create it, or "),
+            (("shop_four", "--html", "."), 2, "--html: '.' is no name of a file, such as report.h"),
+            (
+                ("shop_four", "--html", ""),
+                2,
+                "--html: '' is no name of a file, such as report.html",
+            ),
             (("shop_four", "--days", "1", "--to", "2030-01-01"), 2, "both say how long"),
             (("shop_four", "--to", "2020-01-01", "--from", "2021-01-01"), 2, "is not after start"),
             (("shop_four", "--durations", "nightli=2h"), 2, "did you mean 'nightly'"),
@@ -151,6 +169,23 @@ class TestSimulate:
         assert (found, out) == (code, "")
         assert expected in err
         assert err.count("\n") == 1
+
+    def test_a_page_that_can_not_be_written_is_told_before_anything_is_played(
+        self, capsys, module, monkeypatch
+    ):
+        monkeypatch.setattr("os.access", lambda *_: False)
+        words = ("simulate", "no_such_module", "--html", "x.html")
+        code, out, err = run(capsys, *words)
+        assert (code, out) == (2, "")
+        assert err == "autocron: --html: 'x.html' can not be written; give a file that can\n"
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+    def test_a_disk_that_is_full_then_is_told(self, capsys, module):
+        code, _, err = run(
+            capsys, "simulate", module("shop_nine", TASKS), *SPAN, "--html", "/dev/full"
+        )
+        assert code == 1
+        assert err.startswith("autocron: --html: '/dev/full' can not be written: No space left")
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
@@ -184,6 +219,23 @@ class TestNext:
 
 
 class TestCheck:
+    @pytest.mark.parametrize("command", ["check", "next", "simulate"])
+    @pytest.mark.parametrize(
+        ("word", "meant"),
+        [
+            ("sched.py", "; did you mean sched?"),
+            ("shop/tasks.py", "; did you mean shop.tasks?"),
+            ("./sched.py", "; did you mean sched?"),
+            ("shop/tasks", "; did you mean shop.tasks?"),
+            ("/srv/sched.py", ""),
+            ("shop:", ""),
+            ("", ""),
+        ],
+    )
+    def test_the_name_of_a_file_is_none_of_a_module(self, capsys, home, command, word, meant):
+        said = f"autocron: {word!r} is no name of a module, such as shop.tasks{meant}\n"
+        assert run(capsys, command, word) == (2, "", said)
+
     def test_says_that_nothing_is_wrong(self, capsys, module):
         code, out, err = run(capsys, "check", module("shop_seven", TASKS))
         assert (code, err) == (0, "")
