@@ -14,6 +14,7 @@ from autocron.core.errors import LONGEST_SECONDS, AutocronError, InvalidSchedule
 # What help says of --tz where a module's schedules are read.
 ZONE_OF_SCHEDULES = "the zone of schedules that name none (default: the local one)"
 A_DURATION = "seconds, or such as 90s, 5min, 2h, 1d, 1h30m"
+SUCH_AS = A_DURATION.partition(", ")[2]
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)", re.ASCII)
 _UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
 

@@ -8,15 +8,17 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import autocron
 from autocron.cli import backing_up, migrating, moving, running, verifying
 from autocron.cli.arguments import (
+    SUCH_AS,
     Parser,
     UsageError,
     did_you_mean,
     duration,
     given,
+    read_seconds,
     whole_number,
 )
 from autocron.core.errors import InvalidTask
-from autocron.core.settings import NAMES, InvalidSetting, check_setting
+from autocron.core.settings import NAMES, NUMBERS, InvalidSetting, check_setting
 from autocron.core.task import ALL_QUEUES, TaskState
 from autocron.core.values import frozen
 from autocron.options import check_queue
@@ -249,23 +251,23 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--set-stop-grace",
-        metavar="SECONDS",
-        help="that tasks in hand have when the workers are told to stop",
+        metavar="TIME",
+        help="that tasks in hand have when the workers are told to stop, such as 90s",
     )
     group.add_argument(
         "--set-worker-idle-time",
-        metavar="SECONDS",
+        metavar="TIME",
         help="after which an idle worker looks for work unasked",
     )
     group.add_argument(
         "--set-monitor-idle-time",
-        metavar="SECONDS",
+        metavar="TIME",
         help="after which an idle supervisor looks around unasked",
     )
-    group.add_argument("--set-result-ttl", metavar="SECONDS", help="how long results are kept")
     group.add_argument(
-        "--set-failure-ttl", metavar="SECONDS", help="how long failed tasks are kept"
+        "--set-result-ttl", metavar="TIME", help="how long results are kept, such as 1h"
     )
+    group.add_argument("--set-failure-ttl", metavar="TIME", help="how long failed tasks are kept")
     group.add_argument(
         "--set-defaults", action="store_true", help="reset every setting that is not given"
     )
@@ -398,12 +400,22 @@ def _changes(options: argparse.Namespace) -> Dict[str, Optional[str]]:
     for name in NAMES:
         word = getattr(options, f"set_{name}")
         if word is not None:
-            try:
-                changes[name] = check_setting(name, word)
-            except InvalidSetting as error:
-                option = _written(f"set_{name}")
-                raise UsageError(f"{option}{str(error)[len(name) :]}; nothing is changed") from None
+            changes[name] = _setting(name, word)
     return changes
+
+
+def _setting(name: str, word: str) -> str:
+    """Return the text to store of a setting; what is seconds may be written as any duration."""
+    is_duration = name in NUMBERS and NUMBERS[name][2] == "seconds"
+    seconds = read_seconds(word) if is_duration else None
+    text = word if seconds is None else repr(seconds)
+    try:
+        return check_setting(name, text)
+    except InvalidSetting as error:
+        # Of what was given, and not of what was made of it.
+        said = str(error)[len(name) :].replace(repr(text), repr(word), 1)
+        also = f", {SUCH_AS}" if is_duration else ""
+        raise UsageError(f"{_written(f'set_{name}')}{said}{also}; nothing is changed") from None
 
 
 def _written(name: str) -> str:

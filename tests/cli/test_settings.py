@@ -35,6 +35,11 @@ def settings(path) -> Settings:
         ("--set-monitor-idle-time", "5", "monitor_idle_time", 5.0),
         ("--set-result-ttl", "60", "result_ttl", 60.0),
         ("--set-failure-ttl", "0", "failure_ttl", 0.0),
+        ("--set-failure-ttl", "2d", "failure_ttl", 172800.0),
+        ("--set-result-ttl", "1h30m", "result_ttl", 5400.0),
+        ("--set-stop-grace", "2min", "stop_grace", 120.0),
+        ("--set-worker-idle-time", "1.5s", "worker_idle_time", 1.5),
+        ("--set-monitor-idle-time", "1m", "monitor_idle_time", 60.0),
         ("--set-autocron-lock", "on", "autocron_lock", True),
         ("--set-autocron-lock", "TRUE", "autocron_lock", True),
         ("--set-autocron-lock", "Off", "autocron_lock", False),
@@ -67,6 +72,9 @@ def test_creates_a_missing_database_that_only_its_owner_reads(home, capsys):
         ("--set-result-ttl", "soon", "'soon' is not a number of seconds from 0 to"),
         ("--set-result-ttl", "nan", "'nan' is not a number of seconds"),
         ("--set-worker-idle-time", "0", "'0' is not a number of seconds from 0.05"),
+        ("--set-stop-grace", "2d", "'2d' is not a number of seconds from 0 to 86400, or such as 9"),
+        ("--set-stop-grace", "soon", "'soon' is not a number of seconds from 0 to 86400, or such "),
+        ("--set-max-memory-mb", "1h", "'1h' is not a number of megabytes from 0 to 1000000000; no"),
     ],
 )
 def test_a_bad_word_changes_nothing_and_creates_nothing(home, capsys, option, word, expected):
