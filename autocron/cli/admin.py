@@ -158,7 +158,7 @@ def _show_lists(admin: Admin, request: Request, screen: Screen) -> None:
                 statistics.show_stats(screen, figures, now)
     if is_json:
         screen.document(document)
-    elif request.only.task is not None and not count:
+    elif not count and (request.only.task, request.only.queue) != (None, None):
         from autocron.cli import operating
 
-        operating.say_which_task(admin, request.only.task, screen)
+        operating.say_what_is_unknown(admin, request.only, screen)

@@ -12,9 +12,11 @@ from autocron.cli.formatting import Screen
 from autocron.cli.listing import next_of
 from autocron.cli.options import ALL, TASK_VERBS, Request
 from autocron.cli.pieces import short
-from autocron.core.task import ALL_QUEUES
+from autocron.core.task import ALL_QUEUES, DEFAULT_QUEUE
+from autocron.core.workforce import groups
 from autocron.shell.admin import Admin
-from autocron.shell.operating import CANCEL, DISCARD, RETRY, STATES_OF, Changed, Done
+from autocron.shell.listing import ENDED, Filter
+from autocron.shell.operating import CANCEL, DISCARD, RETRY, STATES_OF, Changed, Done, Refused
 
 _PAST = {RETRY: "retried", DISCARD: "discarded", CANCEL: "cancelled"}
 # More are counted, not listed.
@@ -42,6 +44,7 @@ def run(admin: Admin, request: Request, screen: Screen) -> int:
         notes = _on_queue(admin, operation, None if word == ALL_QUEUES else word)
         document["paused"] = as_json.paused(admin.store.paused())
     else:
+        word = _key_of(admin, word)
         notes = _on_schedule(admin, operation, word)
         document["schedule"] = as_json.schedule(admin.store.schedules(word))
     if request.options.json:
@@ -70,8 +73,7 @@ def _on_tasks(admin: Admin, verb: str, request: Request, screen: Screen) -> int:
         done = admin.operator.each(verb, ids, options.kill)
         if not ids and not options.json:
             screen.say(f"There is no {_meant(verb, request)} task.")
-            if request.only.task is not None:
-                say_which_task(admin, request.only.task, screen)
+            say_what_is_unknown(admin, request.only, screen)
             return 0
     if options.json:
         document = as_json.head(admin.shown, admin.clock.now())
@@ -116,11 +118,18 @@ def _tasks(count: int, kind: str = "") -> str:
     return f"{count} {kind}{' ' if kind else ''}task{'' if count == 1 else 's'}"
 
 
-def say_which_task(admin: Admin, name: str, screen: Screen) -> None:
-    """Say that no task function has a name, if that is so."""
+def say_what_is_unknown(admin: Admin, only: Filter, screen: Screen) -> None:
+    """Say that no task function, or queue, has the name by which none was found, if that is so."""
+    if only.task is not None:
+        _say_which_task(admin, only.task, screen)
+    for note in () if only.queue is None else _notes_on_queue(admin, only.queue):
+        screen.say(note)
+
+
+def _say_which_task(admin: Admin, name: str, screen: Screen) -> None:
     names, most = admin.latest_names()
     ends = [name, *(one.rpartition(":")[2] for one in names)]
-    if any(one == name or one.endswith((f":{name}", f".{name}")) for one in names):
+    if any(_is_called(one, name) for one in names):
         return
     meant = did_you_mean(name, [*names, *ends[1:]])
     if most is None:
@@ -128,6 +137,11 @@ def say_which_task(admin: Admin, name: str, screen: Screen) -> None:
         screen.say(f"No task function is called {name!r}{meant}")
     else:
         screen.say(f"Of the latest {most:,} tasks none has a function called {name!r}{meant}")
+
+
+def _is_called(full: str, name: str) -> bool:
+    """Tell whether a name is that of a function, or the end of it."""
+    return full == name or full.endswith((f":{name}", f".{name}"))
 
 
 # -- queues -----------------------------------------------------------------------------------
@@ -160,16 +174,44 @@ def _notes_on_pause(admin: Admin, before: FrozenSet[str], queue: Optional[str]) 
     if running:
         notes.append(f"{_tasks(running)} of it, begun before, run{'s' * (running == 1)} on.")
     if queue is not None and not waiting and not running:
-        near = did_you_mean(queue, set(found) - {queue})
-        if near:
-            notes.append(f"No task is in it{near}")
+        notes += _notes_on_queue(admin, queue)
     return notes
+
+
+def _notes_on_queue(admin: Admin, queue: str) -> List[str]:
+    """Say that there is no queue of a name, as far as a database can tell: any name may be one."""
+    overview = admin.overview()
+    known = {DEFAULT_QUEUE, *(one.name for one in overview.queues if one.waiting or one.running)}
+    known.update(planned.schedule.queue for planned in overview.schedules)
+    started = None if overview.application is None else overview.application.workers
+    for workers in (overview.settings.max_workers, started):
+        for group in () if workers is None else groups(workers):
+            known.update(group.queues or ())
+    for worker in overview.processes.workers:
+        known.update(worker.queues or ())
+    if queue in known or admin.listed(ENDED, 1, Filter(queue=queue), is_thorough=False).count:
+        return []
+    meant = did_you_mean(queue, known) or "."
+    return [f"No task is in a queue {queue!r}, and no worker or schedule names it{meant}"]
 
 
 _IN_QUEUE = ("waiting", "running")
 
 
 # -- schedules --------------------------------------------------------------------------------
+
+
+def _key_of(admin: Admin, name: str) -> str:
+    """Return the key of the schedule that is meant by a name, which may be that of its function."""
+    if admin.store.schedules(name):
+        return name
+    found = [one for one in admin.store.schedules() if _is_called(one.name, name)]
+    # Those in the code can not be meant, unless there are no others.
+    meant = [one for one in found if one.is_dynamic] or found[:1]
+    if len(meant) > 1:
+        keys = ", ".join(repr(one.key) for one in meant)
+        raise Refused(f"several schedules call {meant[0].name}: {keys}; give one of these names")
+    return meant[0].key if meant else name
 
 
 def _on_schedule(admin: Admin, operation: str, name: str) -> List[str]:

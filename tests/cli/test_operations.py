@@ -176,6 +176,21 @@ class TestPause:
         assert "mail" in run(capsys, "shop.db", "--pause", "mial")[1]
         assert run(capsys, "shop.db", "--pause", "a queue")[0] == 2
 
+    def test_says_of_a_queue_that_nobody_names_that_it_is_none(self, shop, capsys):
+        shop.call("add", 1, 2, queue="mail")
+        shop.run_all()
+        shop.plan(queue="reports")
+        said = "No task is in a queue 'nope', and no worker or schedule names it.\n"
+        assert run(capsys, "shop.db", "--pause", "nope")[1].endswith(f" wait there.\n{said}")
+        for words in (("--tasks",), ("--failed",), ("--retry", "all"), ("--stats",), ()):
+            assert run(capsys, "shop.db", *words, "--queue", "nope")[1].endswith(said)
+        run(capsys, "shop.db", "--set-max-workers", "bulk=1,*=1")
+        for queue in ("mail", "reports", "bulk", "default"):
+            assert "names it" not in run(capsys, "shop.db", "--pause", queue)[1]
+            assert "names it" not in run(capsys, "shop.db", "--failed", "--queue", queue)[1]
+        meant = run(capsys, "shop.db", "--queue", "report")[1]
+        assert meant.endswith("names it; did you mean reports?\n")
+
 
 class TestSchedules:
     def test_are_disabled_enabled_and_taken_out(self, shop, capsys):
@@ -192,6 +207,27 @@ class TestSchedules:
         key = shop.plan().key
         code, _, err = run(capsys, "shop.db", "--disable", key)
         assert (code, "code" in err) == (1, True)
+        for name in ("shop:nightly", "nightly"):
+            assert run(capsys, "shop.db", "--disable", name) == (1, "", err)
+
+    def test_are_found_by_their_function_if_it_has_one_only(self, shop, capsys):
+        shop.engine.put_schedule(replace(shop.plan(), key="ada's", is_dynamic=True))
+        for name in ("shop:nightly", "nightly"):
+            assert run(capsys, "shop.db", "--disable", name)[1].startswith("ada's ")
+            told = shown(capsys, "--enable", name)
+            assert (told["schedule"]["key"], told["schedule"]["is_enabled"]) == ("ada's", True)
+        shop.engine.put_schedule(replace(shop.plan(), key="bob's", is_dynamic=True))
+        code, out, err = run(capsys, "shop.db", "--unschedule", "shop:nightly")
+        assert (code, out) == (1, "")
+        assert err == (
+            'autocron: several schedules call shop:nightly: "ada\'s", "bob\'s"; give one of these '
+            "names\n"
+        )
+        assert run(capsys, "shop.db", "--unschedule", "bob's")[0] == 0
+        assert (
+            "ada's (shop:nightly) is taken" in run(capsys, "shop.db", "--unschedule", "nightly")[1]
+        )
+        assert run(capsys, "shop.db", "--unschedule", "ightly")[0] == 1
 
 
 class TestShow:
