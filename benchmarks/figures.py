@@ -8,6 +8,7 @@ turn with the calls.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sqlite3
 import statistics
@@ -96,6 +97,9 @@ def start_latency() -> None:
 
 def main() -> None:
     """Measure, print, and leave nothing behind."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         autocron.start(os.path.join(folder, "figures.db"))
         try:
