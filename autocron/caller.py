@@ -147,6 +147,8 @@ class Source:
             self._service.check_wait(what, status)
 
     def get(self, task_id: str) -> Optional[Task]:
+        if self._service is not None:
+            self._service.look_after()
         return self.taker.get(task_id)
 
     def cancel(self, task_id: str, kill: bool = False) -> bool:
@@ -158,6 +160,8 @@ class Source:
     def list_group(
         self, group: str, state: Optional[TaskState] = None, limit: Optional[int] = None
     ) -> List[Task]:
+        if self._service is not None:
+            self._service.look_after()
         return self.taker.list(group=group, state=state, limit=limit)
 
     def load_result(self, text: str) -> Any:

@@ -43,8 +43,12 @@ class Service(Protocol):
         """Give up this process's share in the application."""
         ...
 
+    def look_after(self) -> None:
+        """See that somebody works on what a caller looks for; called at each look of its."""
+        ...
+
     def check_wait(self, what: str, status: str) -> None:
-        """See that somebody works on what a caller waits for; called at each look of its.
+        """See that it is not in vain to wait.
 
         Arguments:
             what: What is waited for, for messages.

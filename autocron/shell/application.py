@@ -15,6 +15,8 @@ from autocron.registry import main_module, main_module_name
 _TERMS: Mapping[str, Any] = dict.fromkeys(
     ("workers", "max_tasks_per_worker", "max_memory_mb", "stop_grace")
 )
+# What all processes of an application should say alike, since its workers have it from the latest.
+_SAID = ("serializer", "durability", "tz", *_TERMS)
 
 
 @frozen
@@ -86,6 +88,28 @@ class Application:
     def runs_like(self, other: Application) -> bool:
         """Tell whether workers started for one can go on for the other."""
         return changed(self, **_TERMS) == changed(other, **_TERMS)
+
+
+def joining(application: Application, served: Application) -> Application:
+    """Return the application of one more process: what that leaves unsaid stays as it is."""
+    unsaid = [name for name in _TERMS if getattr(application, name) is None]
+    return changed(application, **{name: getattr(served, name) for name in unsaid})
+
+
+def differences(application: Application, served: Application) -> List[str]:
+    """Tell what one more process says otherwise than those before it, which still live.
+
+    It is the latest, so its word counts: it may be newer code. And it may be a script that only
+    wants to call something.
+    """
+    return [
+        f"start() has {name}={getattr(application, name)!r} here, and "
+        f"{getattr(served, name)!r} in a process of this application that is served already; from "
+        "now on its workers have what is said here. Say the same in all of them, or workers=0 "
+        "where calls are only to be stored"
+        for name in _SAID
+        if getattr(application, name) != getattr(served, name)
+    ]
 
 
 def describe(

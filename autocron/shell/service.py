@@ -30,7 +30,7 @@ from autocron.core.values import changed
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.shell.agreement import Attached, check_agreement, files_of
-from autocron.shell.application import Application, describe
+from autocron.shell.application import Application, describe, differences, joining
 from autocron.shell.call_waker import CallWaker
 from autocron.shell.chance import new_id
 from autocron.shell.kinds import Kind, opened, prepared, stored_backend
@@ -95,9 +95,12 @@ class AppService:
         self.backend.declare(self._app.declared(self.clock.now()))
         self._waker.tell_supervisor()
 
-    def check_wait(self, what: str, status: str) -> None:
+    def look_after(self) -> None:
         """Have all started again that were killed since the call; else it would be for ever."""
         self._waker.look_after()
+
+    def check_wait(self, what: str, status: str) -> None:
+        """Workers run it meanwhile."""
 
     def stop(self) -> None:
         """Give up the share; the last process waits until the workers are gone."""
@@ -217,6 +220,7 @@ def start_service(
                 decision.reason,
             )
             return service
+        tz = tz or _zone_of_others(folder, app)
         application = describe(
             caller,
             app.registry.modules(),
@@ -242,6 +246,14 @@ def start_service(
         service.serve(launcher)
         logger.info("serving %s: calls run in worker processes: %s", kind.shown, decision.reason)
         return service
+
+
+def _zone_of_others(folder: RunFolder, app: App) -> Optional[str]:
+    """Return the zone of the processes that are served already; None if there is none to take."""
+    if app.default_zone is not None or not is_shared(folder.application):
+        return None
+    served = Served(folder).application
+    return None if served is None or served.tz == app.zone_name else served.tz
 
 
 def _agree(kind: Kind, folder: RunFolder, attached: Attached, default_tz: str) -> None:
@@ -306,6 +318,10 @@ def _register(kind: Kind, served: Served, application: Application, is_served: b
             f"{kind.shown!r} is in use by another application, in {known.root!r}; this one is "
             f"in {application.root!r}: give each its own database"
         )
+    if known is not None and is_same and is_served:
+        application = joining(application, known)
+        for difference in differences(application, known):
+            logger.warning("%s: %s", kind.shown, difference)
     if known is not None and is_same and application.main_name is None:
         # Another process of the same application may have tasks in its main script.
         application = changed(application, main_name=known.main_name, main_file=known.main_file)

@@ -112,8 +112,11 @@ class WorkerService:
     def stop(self) -> None:
         """In a worker ``stop()`` does nothing."""
 
-    def check_wait(self, what: str, status: str) -> None:
+    def look_after(self) -> None:
         """Do nothing: this worker has a supervisor, or starts the next one."""
+
+    def check_wait(self, what: str, status: str) -> None:
+        """Others may run it meanwhile."""
 
 
 class Worker:

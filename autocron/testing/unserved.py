@@ -35,6 +35,9 @@ class UnservedService(Generic[B]):
     def stop(self) -> None:
         """Do nothing: nothing was started."""
 
+    def look_after(self) -> None:
+        """Do nothing: a task runs when the test says so."""
+
     def check_wait(self, what: str, status: str) -> None:
         """Tell that to wait would be for ever."""
         raise WaitTimeout(

@@ -194,10 +194,19 @@ def test_a_call_of_any_process_of_the_application_revives_them(world: World) -> 
 
 @pytest.mark.parametrize(
     "wait",
-    ["result.get(60)", "asyncio.run(asyncio.wait_for(wait_for(result), 60))", "group.get(60)[0]"],
+    [
+        "result.get(60)",
+        "asyncio.run(asyncio.wait_for(wait_for(result), 60))",
+        "group.get(60)[0]",
+        # As pages do that show how far it is.
+        "eventually(lambda: autocron.get_result(result.id).status == 'succeeded') or result.result",
+    ],
 )
 def test_who_waits_for_a_result_revives_them(world: World, wait: str) -> None:
-    world.write_app(before="import asyncio\nasync def wait_for(result): return await result")
+    world.write_app(
+        before="import asyncio, time\nasync def wait_for(result): return await result\n"
+        "def eventually(look):\n    while not look(): time.sleep(0.1)\n"
+    )
     application = world.application()
     application.do("group = tasks.hold.map(['it']); result = group[0]")
     (first,) = world.await_marks("begin", "it")
