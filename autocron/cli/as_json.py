@@ -46,6 +46,7 @@ def info(overview: Overview, now: datetime) -> Document:
         "schedules": [_planned(one) for one in overview.schedules],
         "queues": [_queue(one, now) for one in overview.queues],
         "paused": paused(overview.paused),
+        "unserved": list(overview.unserved),
         "moved_to": None if overview.moved is None else overview.moved.url,
         "counts": _counts(overview.stats),
         **_oldest(overview.stats.oldest_due_at, now),

@@ -69,6 +69,7 @@ def show_info(screen: Screen, overview: Overview, now: datetime) -> None:
         show_queues(screen, overview.queues, now)
         if ALL_QUEUES in overview.paused:
             screen.say("  All queues are paused: no task begins before --resume.", "bad")
+        show_unserved(screen, overview)
     _show_schedules(screen, overview.schedules, now)
     screen.title("Tasks")
     counts = overview.stats.counts
@@ -136,6 +137,16 @@ def _running(overview: Overview) -> str:
     if overview.processes.is_application_running:
         return "running"
     return "locked: calls run in place" if overview.settings.autocron_lock else "not running"
+
+
+def show_unserved(screen: Screen, overview: Overview) -> None:
+    """Tell of queues whose tasks nobody takes."""
+    if overview.unserved:
+        screen.say(
+            f"  No worker takes tasks of {', '.join(overview.unserved)}: name them in "
+            "start(workers={…}), or --set-max-workers.",
+            "bad",
+        )
 
 
 def show_queues(screen: Screen, queues: Sequence[QueueInfo], now: datetime) -> None:

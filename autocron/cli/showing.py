@@ -130,8 +130,11 @@ def _company(admin: Admin, task: Task, now: datetime) -> List[tuple[str, str]]:
         running = sum(1 for one in store.find(state=TaskState.RUNNING) if one.lock == task.lock)
         fields.append(("limit", f"{task.limit} at once of {task.lock} ({running} run now)"))
     if task.state is TaskState.WAITING:
-        paused = {one.name for one in admin.overview().queues if one.is_paused}
-        fields.append(("held up", "its queue is paused" if task.queue in paused else ""))
+        overview = admin.overview()
+        why = "no worker takes tasks of its queue" if task.queue in overview.unserved else ""
+        if any(one.is_paused and one.name == task.queue for one in overview.queues):
+            why = "its queue is paused"
+        fields.append(("held up", why))
     return fields
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, NoReturn
 
 from autocron.cli import as_json
 from autocron.cli.formatting import Screen, to_line
-from autocron.cli.listing import show_queues
+from autocron.cli.listing import show_queues, show_unserved
 from autocron.cli.pieces import (
     STYLES,
     local,
@@ -92,6 +92,7 @@ def _picture(admin: Admin, now: datetime, seconds: float) -> str:
     screen.title("Queues")
     if overview.queues:
         show_queues(screen, overview.queues, now)
+        show_unserved(screen, overview)
     else:
         screen.say("  nothing waits")
     if ALL_QUEUES in overview.paused:

@@ -108,6 +108,15 @@ class Overview:
     paused: FrozenSet[str]
     moved: Optional[Mark] = None
 
+    @property
+    def unserved(self) -> Tuple[str, ...]:
+        """The queues in which tasks wait, and of which no worker that lives takes any."""
+        taken = [worker.queues for worker in self.processes.workers]
+        if not taken or self.hosts or None in taken:
+            return ()
+        served = {queue for queues in taken for queue in queues or ()}
+        return tuple(one.name for one in self.queues if one.waiting and one.name not in served)
+
 
 def processes(store: AskedStore, folder: RunFolder) -> Processes:
     """Return who serves the database now."""

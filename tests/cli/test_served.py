@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
+
+from autocron.shell.sqlite import SQLiteStore
+from autocron.testing.contract.tools import a_task
 
 
 def info(command):
@@ -77,3 +81,16 @@ def test_a_lock_does_not_stop_what_runs_and_the_tool_says_so(serve, command):
     assert "workers go on until the application is started anew" in done.stdout
     assert info(command)["settings"]["autocron_lock"] is True
     assert command("shop.db", "--set-autocron-lock", "off").returncode == 0
+
+
+def test_a_queue_of_which_no_worker_takes_tasks_is_pointed_out(serve, command):
+    served = serve(", workers={'mail': 1, 'default': 1}")
+    assert info(command)["unserved"] == []
+    with closing(SQLiteStore(str(served.database))) as store:
+        store.add(a_task("lost", queue="nowhere"))
+        store.add(a_task("found", 1e9, queue="mail"))
+    assert info(command)["unserved"] == ["nowhere"]
+    shown = command("shop.db").stdout
+    assert "  No worker takes tasks of nowhere: name them in start(workers={…})" in shown
+    assert "no worker takes tasks of its queue" in command("shop.db", "--show", "lost").stdout
+    assert "no worker takes" not in command("shop.db", "--show", "found").stdout
