@@ -6,8 +6,9 @@ from datetime import datetime, tzinfo
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
-from autocron.core.errors import InvalidTask
+from autocron.core.errors import InvalidTask, NotStorable
 from autocron.core.task import Message
+from autocron.core.text_format import MAX_LENGTH
 from autocron.core.values import Alike, made
 from autocron.options import DelayOptions, Key, check_key, in_utc
 from autocron.registry import TaskFunction
@@ -42,7 +43,7 @@ def message_of(
     all_args = (None, *args) if takes_given else args
     known.check_call(all_args, kwargs)
     parameters = known.parameters[1:] if takes_given else known.parameters
-    payload = codec.dump_call(args, kwargs, parameters)
+    payload = _bounded(codec.dump_call(args, kwargs, parameters))
     expires_at, expires_seconds = _expiry(options, zone)
     run_at = None if options.schedule is None else options.moment(zone())
     if run_at is not None and expires_at is not None and expires_at <= run_at:
@@ -88,7 +89,7 @@ def message_like(
     """
     known.check_call(args, kwargs)
     fields = message.__dict__.copy()
-    fields["payload"] = codec.dump_call(args, kwargs, known.parameters)
+    fields["payload"] = _bounded(codec.dump_call(args, kwargs, known.parameters))
     return made(Message, fields)
 
 
@@ -119,8 +120,18 @@ def messages_of(
     payloads = [like.payload for like in likes]
     for args in each:
         check(args, {})
-        payloads.append(dump(args, {}, parameters))
+        payloads.append(_bounded(dump(args, {}, parameters)))
     return Alike(likes[0], payload=payloads) if likes else likes
+
+
+def _bounded(payload: str) -> str:
+    if len(payload) > MAX_LENGTH:
+        raise NotStorable(
+            f"the arguments take {len(payload):,} characters as text, and at most {MAX_LENGTH:,} "
+            "are kept; write what is so large to a file, and pass its path",
+            path="the arguments",
+        )
+    return payload
 
 
 def _expiry(

@@ -201,7 +201,9 @@ def _unreachable(module: str, qualname: str) -> Optional[str]:
             f"{qualname} in module {module} is defined inside a function, where no worker can find "
             "it; move it to the top level of its module"
         )
-    if module in _MAINS and getattr(main_module(), "__file__", None) is None:
+    file = getattr(main_module(), "__file__", None)
+    # A script that comes from standard input is called <stdin>.
+    if module in _MAINS and (file is None or file.startswith("<")):
         return (
             f"{qualname} was defined at a prompt, where no worker can find it; move it to a module "
             "and import it from there"

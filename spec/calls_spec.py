@@ -23,6 +23,7 @@ import pytest
 from autocron import testing
 from autocron.app import App
 from autocron.core.errors import InvalidTask, NotStorable
+from autocron.core.text_format import MAX_LENGTH
 from autocron.options import DelayOptions
 from autocron.registry import TaskFunction
 from autocron.result import TaskResult
@@ -89,6 +90,17 @@ class DescribeADecoratedFunction:
             with pytest.raises(TypeError, match=says):
                 send(*args, **kwargs)
             assert session.run_pending().runs == ()
+
+    @pytest.mark.parametrize(
+        "call", [lambda send: send("x" * MAX_LENGTH), lambda send: send.map(["", "x" * MAX_LENGTH])]
+    )
+    def it_refuses_arguments_that_are_larger_than_what_is_kept(self, app, send, call):
+        told = r"the arguments take 67,108,8\d\d characters as text, and at most 67,108,864"
+        with testing.session(app=app) as session:
+            send("")
+            with pytest.raises(NotStorable, match=told):
+                call(send)
+            assert len(session.run_pending().runs) == 1
 
     def it_refuses_what_can_not_be_stored_by_name_at_the_call(self, app, send):
         with pytest.raises(NotStorable, match="message"):

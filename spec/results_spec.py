@@ -32,8 +32,8 @@ import autocron
 from autocron import testing
 from autocron.awaiting import pause_between
 from autocron.core.errors import InvalidTask, ResultNotReady, TaskFailed, WaitTimeout
+from autocron.core.text_format import MAX_LENGTH
 from autocron.result import TaskResult
-from autocron.shell.invoke import MAX_RESULT
 from spec.benches import work
 from spec.tables import table
 from spec.zones import at
@@ -128,7 +128,7 @@ class DescribeACallInPlace:
     def it_fails_if_the_result_is_larger_than_what_is_kept(self, app):
         @app.delay
         def give_much():
-            return "x" * MAX_RESULT
+            return "x" * MAX_LENGTH
 
         told = "NotStorable: the result takes 67,108,866 characters as text, and at most 67,108,864"
         assert give_much().error_message.startswith(told)

@@ -250,6 +250,8 @@ class DescribeTheNameOfATask:
             ({"__spec__": None, "__file__": "/srv/shop.py"}, "shop"),
             ({"__file__": "/srv/shop.py"}, "shop"),
             ({}, "__main__"),
+            # From standard input.
+            ({"__file__": "<stdin>"}, "<stdin>"),
         ],
     )
     def it_is_the_same_however_a_main_script_is_started(self, app, monkeypatch, main, name):
@@ -265,7 +267,7 @@ class DescribeTheNameOfATask:
         function.__module__, function.__qualname__ = "__main__", "function"
         app.delay(function)
         assert [known.name for known in app.registry.all()] == [f"{name}:function"]
-        if "__file__" in main:
+        if main.get("__file__", "<stdin>") != "<stdin>":
             app.check_reachable()
         else:
             with pytest.raises(InvalidTask, match="was defined at a prompt, where no worker"):

@@ -30,6 +30,10 @@ from __future__ import annotations
 
 from typing import Any, Type
 
+# Of the text of one call's arguments, or of one result: far below what SQLite can hold (a thousand
+# million bytes), and above what belongs into a queue.
+MAX_LENGTH = 64 * 1024 * 1024
+
 # Counted in containers, so an argument may be a list in a list in a list, 100 times. More is
 # hardly meant, and JSON's own parser is recursive.
 MAX_DEPTH = 100

@@ -20,6 +20,7 @@ from autocron.core.outcome import (
     kinds_of,
 )
 from autocron.core.task import Failure, Task
+from autocron.core.text_format import MAX_LENGTH
 from autocron.current import Current
 from autocron.ports import Hand
 from autocron.registry import TaskFunction
@@ -27,8 +28,6 @@ from autocron.registry import TaskFunction
 MAX_KIND = 200
 MAX_MESSAGE = 10_000
 MAX_TRACEBACK = 50_000
-# Far below what SQLite can hold (a thousand million bytes), and above what belongs into a queue.
-MAX_RESULT = 64 * 1024 * 1024
 
 
 # A class of a class may answer otherwise.
@@ -169,9 +168,9 @@ def outcome_of(error: BaseException, function: TaskFunction) -> Outcome:
 
 
 def _of_bounded_length(text: str) -> str:
-    if len(text) > MAX_RESULT:
+    if len(text) > MAX_LENGTH:
         raise NotStorable(
-            f"the result takes {len(text):,} characters as text, and at most {MAX_RESULT:,} are "
+            f"the result takes {len(text):,} characters as text, and at most {MAX_LENGTH:,} are "
             "kept; write it to a file in the task and return its path",
             path="the result",
         )
