@@ -370,22 +370,27 @@ class Worker:
         """Wait for the word to leave, and see to it that this worker does."""
         try:
             self._await_word()
-        except Exception:
+        except Exception as error:
             self._check_descriptors()
             # Nobody would hear the word any more, so it is taken as said.
-            logger.exception("%s: a worker leaves", self._kind.shown)
+            self._tell("this worker leaves", error)
         self._leave()
         # Wait out the grace; a second word changes nothing.
         threading.Event().wait(self._terms.stop_grace)
         try:
             self._hand_back()
             self._see_to_supervisor()
-        except Exception:
+        except Exception as error:
             # Whoever comes next finds that this worker is gone, and takes back what it held.
-            logger.exception("%s: a worker has left something behind", self._kind.shown)
+            self._tell("what this worker held is taken back by the next", error)
         finally:
             flush_output()
             os._exit(0)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Log an error, if that can be done: to show where it was raised takes open files, too."""
+        with contextlib.suppress(Exception):
+            logger.error("%s: %s: %s: %s", self._kind.shown, what, type(error).__name__, error)
 
     def _await_word(self) -> None:
         """Wait for the word to leave, or for a reason to do so without."""
