@@ -91,6 +91,12 @@ class Code:
         if self._application.app is not None:
             self._find_own_app(self._application.app)
         self._import_urls()
+        if self._application.is_apart and not self.broken and not self.app.registry.all():
+            logger.warning(
+                "no task functions were found in %s: name the modules with functions that are "
+                "decorated with @autocron.delay or @autocron.cron",
+                ", ".join(self._modules()),
+            )
 
     def _modules(self) -> List[str]:
         return self._served.modules

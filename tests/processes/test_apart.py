@@ -74,6 +74,13 @@ def test_a_call_wakes_an_idle_worker_of_the_service(service: Service, world: Wor
     running.signal(signal.SIGTERM)
 
 
+def test_modules_without_tasks_are_pointed_out(service: Service, world: World) -> None:
+    running = service.running("json")
+    world.await_workers()
+    eventually(lambda: "no task functions were found in json: name" in world.said(), "it is said")
+    running.signal(signal.SIGTERM)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_the_task_in_hand_end(service: Service, world: World, number: int) -> None:
     running = service.running()
