@@ -613,9 +613,9 @@ class App:
             if rehearsal is not None:
                 # Nothing is started, but what could not be is to be found by the test.
                 if sys.platform != "win32":
-                    from autocron.shell.service import _check_options
+                    from autocron.shell.service import check_options
 
-                    _check_options(workers, serializer, durability, terms)
+                    check_options(workers, serializer, durability, terms)
                 zone = None if tz is None else zones.zone_name(tz)
                 rehearsal.start(database, zone, serializer)
                 return False

@@ -176,7 +176,7 @@ def start_service(
     Arguments and errors are those of ``start``; ``caller`` holds the global names of its caller,
     and ``terms`` those arguments that say when workers are replaced, and how they leave.
     """
-    wanted = _check_options(workers, serializer, durability, terms)
+    wanted = check_options(workers, serializer, durability, terms)
     make_log_printable()
     path = database_path(database, make_folder=False)
     decision = decide(path, wanted, Process(sys.argv, os.environ, sys.modules))
@@ -329,7 +329,7 @@ def _register(kind: Kind, served: Served, application: Application, is_served: b
     served.write(application, modules if is_same else ())
 
 
-def _check_options(
+def check_options(
     workers: object, serializer: object, durability: object, terms: Mapping[str, Any]
 ) -> Optional[Workers]:
     """Check what ``start()`` was given; return the workers that are wanted."""
