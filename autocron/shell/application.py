@@ -90,12 +90,6 @@ class Application:
         return changed(self, **_TERMS) == changed(other, **_TERMS)
 
 
-def joining(application: Application, served: Application) -> Application:
-    """Return the application of one more process: what that leaves unsaid stays as it is."""
-    unsaid = [name for name in _TERMS if getattr(application, name) is None]
-    return changed(application, **{name: getattr(served, name) for name in unsaid})
-
-
 def differences(application: Application, served: Application) -> List[str]:
     """Tell what one more process says otherwise than those before it, which still live.
 

@@ -30,7 +30,7 @@ from autocron.core.values import changed
 from autocron.core.workforce import InvalidWorkers, Workers, check_workers
 from autocron.firing import SERVICE
 from autocron.shell.agreement import Attached, check_agreement, files_of
-from autocron.shell.application import Application, describe, differences, joining
+from autocron.shell.application import Application, describe, differences
 from autocron.shell.call_waker import CallWaker
 from autocron.shell.chance import new_id
 from autocron.shell.kinds import Kind, opened, prepared, stored_backend
@@ -220,7 +220,6 @@ def start_service(
                 decision.reason,
             )
             return service
-        tz = tz or _zone_of_others(folder, app)
         application = describe(
             caller,
             app.registry.modules(),
@@ -246,14 +245,6 @@ def start_service(
         service.serve(launcher)
         logger.info("serving %s: calls run in worker processes: %s", kind.shown, decision.reason)
         return service
-
-
-def _zone_of_others(folder: RunFolder, app: App) -> Optional[str]:
-    """Return the zone of the processes that are served already; None if there is none to take."""
-    if app.default_zone is not None or not is_shared(folder.application):
-        return None
-    served = Served(folder).application
-    return None if served is None or served.tz == app.zone_name else served.tz
 
 
 def _agree(kind: Kind, folder: RunFolder, attached: Attached, default_tz: str) -> None:
@@ -319,7 +310,6 @@ def _register(kind: Kind, served: Served, application: Application, is_served: b
             f"in {application.root!r}: give each its own database"
         )
     if known is not None and is_same and is_served:
-        application = joining(application, known)
         for difference in differences(application, known):
             logger.warning("%s: %s", kind.shown, difference)
     if known is not None and is_same and application.main_name is None:

@@ -25,6 +25,12 @@ class Service:
     def announce(self):
         """Nobody needs to know."""
 
+    def look_after(self):
+        """Nobody works here."""
+
+    def check_wait(self, what, status):
+        """As above; who waits inside of a transaction is told before."""
+
 
 @pytest.fixture
 def backend(make_url):
