@@ -6,8 +6,8 @@ import random
 import socket
 from typing import List
 
-# Each is bound to the number of a port that was given away: no other test gets that one, in whatever
-# process it runs, though the server has not begun to listen yet.
+# Each is bound to the number of a port that was given away: no other test gets that one, whatever
+# process it runs in, though the server has not begun to listen yet.
 _given: List[socket.socket] = []
 
 
