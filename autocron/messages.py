@@ -6,9 +6,9 @@ from datetime import datetime, tzinfo
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
-from autocron.core.errors import InvalidTask, NotStorable
+from autocron.core.errors import InvalidTask
+from autocron.core.refusals import bounded
 from autocron.core.task import Message
-from autocron.core.text_format import MAX_LENGTH
 from autocron.core.values import Alike, made
 from autocron.options import DelayOptions, Key, check_key, in_utc
 from autocron.registry import TaskFunction
@@ -125,13 +125,9 @@ def messages_of(
 
 
 def _bounded(payload: str) -> str:
-    if len(payload) > MAX_LENGTH:
-        raise NotStorable(
-            f"the arguments take {len(payload):,} characters as text, and at most {MAX_LENGTH:,} "
-            "are kept; write what is so large to a file, and pass its path",
-            path="the arguments",
-        )
-    return payload
+    return bounded(
+        payload, "the arguments take", "write what is so large to a file, and pass its path"
+    )
 
 
 def _expiry(

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple, Type
 
 from autocron.core.errors import NotStorable
-from autocron.core.text_format import MAX_DEPTH, standard
+from autocron.core.text_format import MAX_DEPTH, MAX_LENGTH, standard
 
 _PICKLE = 'or choose start(serializer="pickle")'
 
@@ -81,6 +81,26 @@ def parameter_name(index: int, parameters: Sequence[str]) -> str:
     if index < len(parameters):
         return parameters[index]
     return f"*args[{index - len(parameters)}]"
+
+
+def bounded(text: str, takes: str, way_out: str) -> str:
+    """Return the text of arguments, or of a result, if it is not too long to keep.
+
+    Arguments:
+        text: The text.
+        takes: What takes so many characters, for the message: ``"the result takes"``.
+        way_out: What to do instead, for the message.
+
+    Raises:
+        NotStorable: It is too long.
+    """
+    if len(text) > MAX_LENGTH:
+        raise NotStorable(
+            f"{takes} {len(text):,} characters as text, and at most {MAX_LENGTH:,} are kept; "
+            f"{way_out}",
+            path=takes.rpartition(" ")[0],
+        )
+    return text
 
 
 def short(value: Any) -> str:

@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import Any, Callable, Mapping, Optional, Protocol, Sequence, Tuple, Type, Union
 
-from autocron.core.errors import Discard, NotStorable, Retry
+from autocron.core.errors import Discard, Retry
 from autocron.core.given import call_of
 from autocron.core.outcome import (
     Discarded,
@@ -19,8 +19,8 @@ from autocron.core.outcome import (
     Unknown,
     kinds_of,
 )
+from autocron.core.refusals import bounded
 from autocron.core.task import Failure, Task
-from autocron.core.text_format import MAX_LENGTH
 from autocron.current import Current
 from autocron.ports import Hand
 from autocron.registry import TaskFunction
@@ -145,7 +145,9 @@ def run_function(
         args, kwargs = call_of(task, codec)
         with Current(task, hand):
             value = call(task, function.function, args, kwargs)
-        return Returned(_of_bounded_length(codec.dump_result(value)))
+        text = codec.dump_result(value)
+        way_out = "write it to a file in the task and return its path"
+        return Returned(bounded(text, "the result takes", way_out))
     except passing:
         raise
     # What a task raises must never stop the worker, SystemExit and the like included.
@@ -165,16 +167,6 @@ def outcome_of(error: BaseException, function: TaskFunction) -> Outcome:
     # A class may answer as it likes, also whether it is one of ours, and what it is called.
     except BaseException:
         return Raised(failure)
-
-
-def _of_bounded_length(text: str) -> str:
-    if len(text) > MAX_LENGTH:
-        raise NotStorable(
-            f"the result takes {len(text):,} characters as text, and at most {MAX_LENGTH:,} are "
-            "kept; write it to a file in the task and return its path",
-            path="the result",
-        )
-    return text
 
 
 def _run_coroutine(awaitable: Any) -> Any:
