@@ -866,16 +866,6 @@ class DescribeWhatIsTooLong:
         assert caught.value.path == "the result"
 
 
-class DescribeWhatIsTooLong:
-    def it_is_refused_beyond_the_last_character_that_is_kept(self):
-        most = "x" * text_format.MAX_LENGTH
-        assert refusals.bounded(most, "the result takes", "do") is most
-        told = "the result takes 67,108,865 .* are kept; do$"
-        with pytest.raises(NotStorable, match=told) as caught:
-            refusals.bounded(most + "x", "the result takes", "do")
-        assert caught.value.path == "the result"
-
-
 class DescribeLoading:
     """Loading makes the known types, or says that the text is not ours."""
 
